@@ -1,0 +1,3 @@
+"""dubflow trains, judges, releases and serves video-dubbing models."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The ``dubflow`` program: one file a verb group, no logic."""

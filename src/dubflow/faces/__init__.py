@@ -1,0 +1,1 @@
+"""Landmarks, face and lip crops, mouth measures, lip and face features."""

@@ -1,0 +1,1 @@
+"""Clips in and out of files; the only room that opens a container."""

@@ -1,0 +1,1 @@
+"""Phonemes, voices, forced alignment, duration grids, prosody and the door to the codecs."""

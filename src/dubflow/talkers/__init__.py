@@ -1,0 +1,1 @@
+"""The embedded world: draws and voices speaking heads with exact alignments."""
