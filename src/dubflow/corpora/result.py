@@ -1,0 +1,52 @@
+"""What a reader of a public layout answers: rows it could make, and an account of everything it could not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from dubflow.corpora.manifest import ClipRow
+
+Trouble = Literal["missing", "broken", "left_out"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One listed thing that did not become a row, and why."""
+
+    item: str
+    kind: Trouble
+    code: str
+    reason: str
+
+
+@dataclass
+class Coverage:
+    """Listed = found + missing + broken + left out; a test holds it, so nothing is skipped silently."""
+
+    listed: int = 0
+    found: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+    def count(self, kind: Trouble) -> int:
+        """How many problems are of ``kind``."""
+        return sum(problem.kind == kind for problem in self.problems)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Counts, counts a code, and every problem."""
+        return {
+            "listed": self.listed,
+            "found": self.found,
+            **{kind: self.count(kind) for kind in ("missing", "broken", "left_out")},
+            "by_code": dict(sorted(Counter(problem.code for problem in self.problems).items())),
+            "problems": [vars(problem) for problem in self.problems],
+        }
+
+
+@dataclass
+class ImportResult:
+    """Rows with paths relative to the corpus root, and the coverage."""
+
+    rows: list[ClipRow]
+    coverage: Coverage
