@@ -27,7 +27,7 @@ def _partial(target: Path) -> Path:
 
 @contextmanager
 def atomic_file(target: Path) -> Iterator[Path]:
-    """Yield a path beside ``target``; on a clean exit it is flushed to disk and becomes ``target``, else it is removed."""
+    """Yield a path beside ``target``; on a clean exit it is flushed and becomes ``target``, else it is removed."""
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = _partial(target)
@@ -35,7 +35,7 @@ def atomic_file(target: Path) -> Iterator[Path]:
         yield part
         with open(part, "rb") as written:
             os.fsync(written.fileno())
-        os.replace(part, target)
+        part.replace(target)
     finally:
         part.unlink(missing_ok=True)
 
@@ -49,7 +49,7 @@ def atomic_dir(target: Path) -> Iterator[Path]:
     part.mkdir()
     try:
         yield part
-        os.rename(part, target)
+        part.rename(target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

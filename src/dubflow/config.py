@@ -43,7 +43,9 @@ def presets_folder() -> Path:
     for folder in (package / "presets", package.parents[1] / "configs"):
         if folder.is_dir():
             return folder
-    raise OurFault("config.no_presets", "The folder of presets is missing from this installation.", "Reinstall dubflow.")
+    raise OurFault(
+        "config.no_presets", "The folder of presets is missing from this installation.", "Reinstall dubflow."
+    )
 
 
 def preset_names() -> list[str]:
@@ -64,7 +66,9 @@ def load_preset(name: str, section: str, model: type[Model]) -> Model:
     try:
         content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except yaml.YAMLError as error:
-        raise BadInput("config.bad_preset", f"{path.name} is not YAML: {error}.", "Compare it with configs/tiny.yaml.") from error
+        raise BadInput(
+            "config.bad_preset", f"{path.name} is not YAML: {error}.", "Compare it with configs/tiny.yaml."
+        ) from error
     return validated(model, content.get(section, {}), f"{path.name}, section {section!r}")
 
 

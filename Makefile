@@ -1,0 +1,31 @@
+# Two commands for a fresh machine: `make demo` and `make test`. Both build .venv from the lock when they need to.
+PYTHON ?= python3
+.DEFAULT_GOAL := help
+.PHONY: help environment demo test retest quick lock licences clean
+
+help:            ## this list
+	@sed -n 's/^\([a-z]*\): .*##/\1  /p; s/^\([a-z]*\):  *##/\1  /p' $(MAKEFILE_LIST)
+
+environment:
+	@$(PYTHON) tools/bootstrap.py
+
+demo: environment ## the main job in the embedded world; looks in ./demo for what is already made
+	@.venv/bin/dubflow demo
+
+test: environment ## every check and test; answers at once when nothing has changed since they passed
+	@.venv/bin/python tools/check.py
+
+retest: environment ## every check and test, once more
+	@.venv/bin/python tools/check.py --again
+
+quick: environment ## every check and the quick tests
+	@.venv/bin/python tools/check.py --quick
+
+lock: environment ## resolve the dependencies again; versions that still fit stay
+	@.venv/bin/python tools/lock.py
+
+licences: environment ## write docs/licences.md from what is installed
+	@.venv/bin/python tools/licences.py
+
+clean:           ## remove the environment and the demo's output
+	rm -rf .venv demo
