@@ -1,7 +1,7 @@
 # Two commands for a fresh machine: `make demo` and `make test`. Both build .venv from the lock when they need to.
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test retest quick lock licences clean
+.PHONY: help environment demo test retest quick lock pages clean
 
 help:            ## this list
 	@sed -n 's/^\([a-z]*\): .*##/\1  /p; s/^\([a-z]*\):  *##/\1  /p' $(MAKEFILE_LIST)
@@ -24,8 +24,9 @@ quick: environment ## every check and the quick tests
 lock: environment ## resolve the dependencies again; versions that still fit stay
 	@.venv/bin/python tools/lock.py
 
-licences: environment ## write docs/licences.md from what is installed
+pages: environment ## write docs/licences.md and docs/errors.md again
 	@.venv/bin/python tools/licences.py
+	@.venv/bin/python tools/error_codes.py
 
 clean:           ## remove the environment and the demo's output
 	rm -rf .venv demo

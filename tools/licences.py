@@ -33,7 +33,7 @@ BY_HAND = {
 }
 INTRODUCTION = """# Licences of the dependencies
 
-dubflow is Apache-2.0. This table is written by `make licences` from the locks and the packages' own metadata; a test
+dubflow is Apache-2.0. This table is written by `make pages` from the locks and the packages' own metadata; a test
 holds it against the locks. What matters most:
 
 - **espeak-ng is GPL-3.0-or-later.** It comes only with the extra `speech`, is spoken to in a process of its own, and
