@@ -20,6 +20,7 @@ import signal
 import struct
 import sys
 import time
+from pathlib import Path
 from typing import Any, BinaryIO
 
 SYNCHRONOUS = 2
@@ -35,11 +36,11 @@ PR_SET_PDEATHSIG = 1
 
 
 class _Id(ctypes.Union):
-    _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]  # noqa: RUF012
+    _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]
 
 
 class _Event(ctypes.Structure):
-    _fields_ = [  # noqa: RUF012
+    _fields_ = [
         ("type", ctypes.c_int),
         ("unique_identifier", ctypes.c_uint),
         ("text_position", ctypes.c_int),
@@ -59,7 +60,7 @@ class Engine:
 
     def __init__(self, library: str, data: str) -> None:
         # The library keeps the data path in a fixed buffer of some 160 bytes; a relative path always fits.
-        os.chdir(os.path.dirname(data))
+        os.chdir(Path(data).parent)
         lib = ctypes.CDLL(library)
         lib.espeak_Initialize.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_int]
         lib.espeak_SetVoiceByName.argtypes = [ctypes.c_char_p]
@@ -161,7 +162,7 @@ def _in_child(engine: Engine, job: dict[str, Any], write_end: int) -> None:
 
 def _read_until(pipe: int, deadline: float) -> bytes | None:
     """All bytes until the writer closes; None when the time is over."""
-    parts = []
+    parts: list[bytes] = []
     while True:
         left = deadline - time.monotonic()
         if left <= 0 or not select.select([pipe], [], [], left)[0]:

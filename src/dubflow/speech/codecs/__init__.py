@@ -70,7 +70,7 @@ class Tokens:
     __hash__ = None  # type: ignore[assignment]
 
     def save_npz(self, path: Path) -> None:
-        """Write the arrays ``prosody``, ``content``, ``acoustic`` (int16) and ``speaker`` (float32), whole or not at all."""
+        """Write the arrays ``prosody``, ``content``, ``acoustic`` (int16) and ``speaker`` (float32), atomically."""
         with atomic_file(path) as part, open(part, "wb") as file:
             codes = {name: getattr(self, name).astype(np.int16) for name in self.BOOKS}
             np.savez(file, **codes, speaker=self.speaker)
