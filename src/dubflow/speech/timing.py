@@ -57,8 +57,8 @@ def timed_phones(
         slowness: how much longer than usual speech is, for the longest closure.
         closures_from: int16 ``[M]`` of the same events without echo, when ``samples`` have one.
 
-    Silence within a word belongs to the phone after it. Between words, pauses of at least 50 ms become silences, but for
-    the closure of a stop that follows (80 ms times ``slowness``); shorter ones belong to the phone after them.
+    Silence within a word belongs to the phone after it. Between words, pauses of at least 50 ms become silences, but
+    for the closure of a stop that follows (80 ms times ``slowness``); shorter ones belong to the phone after them.
     """
     silent = (samples if closures_from is None else closures_from) == 0
     phones = _named(_sorted(marks, len(samples)), silent, len(samples), language)
