@@ -46,7 +46,7 @@ _OTHERS = {
 
 _TO: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        **{symbol: (phone,) for phone, symbol in (_VOWELS | _CONSONANTS | _UNSTRESSED).items()},
+        **{symbol: (phone,) for table in (_VOWELS, _UNSTRESSED, _CONSONANTS) for phone, symbol in table.items()},
         **{symbol: tuple(phones.split()) for symbol, phones in _OTHERS.items()},
     }
 )

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from dubflow.errors import WrongUse
 from dubflow.speech.espeak import EspeakSynthesizer, Utterance, default_synthesizer
 from dubflow.speech.intervals import SILENCE
 from dubflow.speech.voices import LANGUAGES, Voice
@@ -99,16 +98,3 @@ _shared = EspeakPhonemizer()
 def phonemize(text: str, language: str, *, pauses: bool = False) -> list[Phone]:
     """Phones of ``text`` in ``language`` (one of :data:`LANGUAGES` or an accent); see :class:`EspeakPhonemizer`."""
     return _shared.phonemize(text, language, pauses=pauses)
-
-
-def check_language(language: str) -> str:
-    """``language`` if it is one of the seven.
-
-    Raises:
-        WrongUse: ``speech.unknown_language``.
-    """
-    if language not in LANGUAGES:
-        raise WrongUse(
-            "speech.unknown_language", f"There is no language {language!r}.", f"Languages: {', '.join(LANGUAGES)}."
-        )
-    return language

@@ -33,11 +33,13 @@ class Voice(Strict):
         WrongUse: ``speech.unknown_language``, ``speech.unknown_variant``.
     """
 
-    language: str = Field("en", description="A language, or an accent such as en-gb-scotland, es-419, fr-ch.")
-    variant: str = Field("", description="A voice variant such as f2, m3, klatt4; empty for the plain voice.")
-    pitch: int = Field(50, ge=0, le=99, description="Pitch on espeak-ng's scale; 50 is the variant's own.")
-    pitch_range: int = Field(50, ge=0, le=99, description="Liveliness of the melody; 0 is monotone, 50 usual.")
-    rate: int = Field(175, ge=80, le=400, description="Words a minute; beyond 400 the event times are not exact.")
+    language: str = Field(default="en", description="A language, or an accent such as en-gb-scotland, es-419, fr-ch.")
+    variant: str = Field(default="", description="A voice variant such as f2, m3, klatt4; empty for the plain voice.")
+    pitch: int = Field(default=50, ge=0, le=99, description="Pitch on espeak-ng's scale; 50 is the variant's own.")
+    pitch_range: int = Field(default=50, ge=0, le=99, description="Liveliness of the melody; 0 is monotone, 50 usual.")
+    rate: int = Field(
+        default=175, ge=80, le=400, description="Words a minute; beyond 400 the event times are not exact."
+    )
 
     @model_validator(mode="after")
     def _plain_names(self) -> Self:

@@ -3,7 +3,8 @@
 A word here is a whitespace-separated token of the text, so ``text.split()`` and the words of an utterance correspond
 one to one. espeak-ng sees it differently: it reads ``1999`` as several words and merges others into one (``of the``
 becomes a single unit). Its units carry the text position they came from; a token that received no unit of its own
-shares the unit of the token before it, and the unit's phones are divided by comparing them with each token spoken alone.
+shares the unit of the token before it, and the unit's phones are divided by comparing them with each token spoken
+alone.
 """
 
 from __future__ import annotations
