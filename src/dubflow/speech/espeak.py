@@ -1,6 +1,6 @@
 """Speech from text with exact times, by espeak-ng.
 
-The engine is GPL and lives in a process of its own (``_espeak_server``); everything else in dubflow sees only the
+The engine is GPL and lives in a process of its own (``_zygote``); everything else in dubflow sees only the
 Protocol :class:`Synthesizer`. The same text and voice give the same bytes whatever was spoken before, in any order and
 in any process.
 """
@@ -12,17 +12,19 @@ import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dubflow.speech._espeak_client import EspeakProcess
+from dubflow.errors import OurFault
+from dubflow.speech._child import EngineProcess
 from dubflow.speech.intervals import SILENCE, Interval
 from dubflow.speech.inventory import normalised
 from dubflow.speech.timing import Mark, TimedPhone, timed_phones
-from dubflow.speech.voices import Voice, has_echo
+from dubflow.speech.voices import Voice, espeak_paths, has_echo
 from dubflow.speech.words import (
     bare_word,
     cleaned,
@@ -79,7 +81,7 @@ class EspeakSynthesizer:
     """
 
     def __init__(self, timeout_s: float = 60.0) -> None:
-        self._process = EspeakProcess(timeout_s)
+        self._process = EngineProcess("espeak-ng", "espeakng-loader", _command, timeout_s)
 
     def __enter__(self) -> Self:
         return self
@@ -94,7 +96,7 @@ class EspeakSynthesizer:
     @property
     def engine_version(self) -> str:
         """espeak-ng's version once something was spoken, for manifests; empty before."""
-        return self._process.version
+        return str(self._process.greeting.get("version", ""))
 
     def synthesize(self, text: str, voice: Voice) -> Utterance:
         """``text`` spoken by ``voice``.
@@ -102,7 +104,7 @@ class EspeakSynthesizer:
         Raises:
             BadInput: ``speech.empty_text``, ``speech.text_too_long``, ``speech.bad_text``.
             WrongUse: ``speech.unknown_language``, ``speech.unknown_variant``, ``install.missing_extra``.
-            OurFault: ``speech.synthesis_failed``, ``speech.engine_unavailable``.
+            OurFault: ``speech.synthesis_failed``, ``speech.engine_lost``, ``speech.engine_unavailable``.
         """
         return next(iter(self.synthesize_all([text], voice)))
 
@@ -116,21 +118,34 @@ class EspeakSynthesizer:
             "pitch": voice.pitch,
             "range": voice.pitch_range,
         }
-        answers = self._process.request([{**job, "text": text} for text in spoken])
+        answers = self._ask([{**job, "text": text} for text in spoken])
         dry: Sequence[tuple[dict[str, Any], bytes] | None] = [None] * len(spoken)
         if has_echo(voice.variant):
             # The echo fills the closures; the plain voice speaks the same events on the same clock.
             plain = {**job, "voice": voice.model_copy(update={"variant": ""}).espeak_name()}
-            dry = self._process.request([{**plain, "text": text} for text in spoken])
+            dry = self._ask([{**plain, "text": text} for text in spoken])
         return [
             self._utterance(text, voice, *answer, dry_answer)
             for text, answer, dry_answer in zip(spoken, answers, dry, strict=True)
         ]
 
+    def _ask(self, jobs: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], bytes]]:
+        answers = self._process.request(jobs)
+        for job, (header, _) in zip(jobs, answers, strict=True):
+            if not header["ok"]:
+                said = str(job.get("text", job.get("words", "")))[:80]
+                raise OurFault(
+                    "speech.synthesis_failed",
+                    f"espeak-ng could not speak {said!r}: {header['problem']}.",
+                    "Try a shorter or simpler text; report the text if it is an ordinary one.",
+                    voice=job["voice"],
+                )
+        return answers
+
     def _utterance(
         self, text: str, voice: Voice, header: dict[str, Any], audio: bytes, dry: tuple[dict[str, Any], bytes] | None
     ) -> Utterance:
-        rate = self._process.sample_rate
+        rate = self._process.greeting["sample_rate"]
         samples = np.frombuffer(audio, dtype="<i2")
         marks = _marks(header)
         phones = timed_phones(
@@ -170,12 +185,17 @@ class EspeakSynthesizer:
 
     @functools.lru_cache(maxsize=4096)  # noqa: B019 - bounded, and the default synthesizer lives as long as the process
     def _spelled(self, tokens: tuple[str, ...], voice: str, language: str) -> list[list[str]]:
-        ((header, _),) = self._process.request([{"op": "spell", "voice": voice, "words": list(tokens)}])
+        ((header, _),) = self._ask([{"op": "spell", "voice": voice, "words": list(tokens)}])
         spelled: list[list[str]] = []
         for ipa in header["spelled"]:
             names = ipa.replace(" ", _SPELLING_SEPARATOR).split(_SPELLING_SEPARATOR)
             spelled.append([symbol for name in names for symbol in normalised(name, language)[0]])
         return spelled
+
+
+def _command() -> tuple[list[str], Path, list[str]]:
+    library, data = espeak_paths()
+    return ["-I", "-S"], Path(__file__).with_name("_espeak_engine.py"), [str(library), str(data)]
 
 
 def _marks(header: dict[str, Any]) -> list[Mark]:

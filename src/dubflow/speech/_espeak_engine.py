@@ -1,27 +1,16 @@
-"""The clean process that owns espeak-ng: initialises it once, then forks a child for every utterance.
+"""espeak-ng behind the zygote (``_zygote``): loads the library of the espeakng-loader package and speaks.
 
-espeak-ng keeps state from one utterance to the next, so the same text would give different samples depending on what
-was spoken before. A child forked from the freshly initialised engine starts from the same state every time. This file
-runs by its path with nothing but the standard library (``python -I -S``): no threads, no numpy, a small memory image
-to fork, and the GPL library stays out of the caller's process.
-
-Protocol over standard input and output. Request: 4 bytes length, JSON. Answer: 4 bytes length, 8 bytes length, JSON,
-raw bytes (16-bit samples). The first answer, unasked, says whether the engine came up. End of input ends the process.
+Standard library only, and loaded by its path into a bare interpreter: nothing of dubflow is imported here, and this GPL
+library never enters the caller's process.
 """
 
 from __future__ import annotations
 
 import ctypes
-import json
 import os
-import resource
-import select
-import signal
-import struct
-import sys
-import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 SYNCHRONOUS = 2
 PHONEME_EVENTS_IN_IPA = 0x0001 | 0x0002
@@ -31,8 +20,6 @@ IPA = 0x02
 SEPARATOR = "_"
 RATE, PITCH, RANGE = 1, 3, 4
 WORD, PHONEME = 1, 7
-CHILD_BYTES = 1 << 30
-PR_SET_PDEATHSIG = 1
 
 
 class _Id(ctypes.Union):
@@ -111,7 +98,7 @@ class Engine:
             if name in job:
                 self._lib.espeak_SetParameter(parameter, job[name], 0)
 
-    def speak(self, job: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    def speak(self, job: dict[str, Any], _: bytes) -> tuple[dict[str, Any], bytes]:
         """Samples and events of ``job["text"]``."""
         self._set_voice(job)
         text = job["text"].encode("utf-8") + b"\0"
@@ -121,7 +108,7 @@ class Engine:
         answer = {"ok": True, "events": self._events, "samples": len(samples) // 2}
         return answer, samples if job.get("audio", True) else b""
 
-    def spell(self, job: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    def spell(self, job: dict[str, Any], _: bytes) -> tuple[dict[str, Any], bytes]:
         """IPA of each of ``job["words"]`` spoken alone, phonemes separated."""
         self._set_voice(job)
         spelled = []
@@ -136,94 +123,8 @@ class Engine:
         return {"ok": True, "spelled": spelled}, b""
 
 
-def _frame(header: dict[str, Any], payload: bytes = b"") -> bytes:
-    text = json.dumps(header).encode("utf-8")
-    return struct.pack("<IQ", len(text), len(payload)) + text + payload
-
-
-def _in_child(engine: Engine, job: dict[str, Any], write_end: int) -> None:
-    """Runs in the forked child and never returns."""
-    status = 1
-    try:
-        # The child must not outlive a server that was killed, nor grow without bound, nor leave a core file.
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_AS, (CHILD_BYTES, CHILD_BYTES))
-        action = {"speak": engine.speak, "spell": engine.spell}[job["op"]]
-        with os.fdopen(write_end, "wb") as pipe:
-            pipe.write(_frame(*action(job)))
-        status = 0
-    except Exception as error:
-        sys.stderr.write(f"{type(error).__name__}: {error}\n")
-        sys.stderr.flush()
-    finally:
-        os._exit(status)
-
-
-def _read_until(pipe: int, deadline: float) -> bytes | None:
-    """All bytes until the writer closes; None when the time is over."""
-    parts: list[bytes] = []
-    while True:
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select([pipe], [], [], left)[0]:
-            return None
-        part = os.read(pipe, 1 << 20)
-        if not part:
-            return b"".join(parts)
-        parts.append(part)
-
-
-def _answer(engine: Engine, job: dict[str, Any]) -> bytes:
-    read_end, write_end = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(read_end)
-        _in_child(engine, job, write_end)
-    os.close(write_end)
-    try:
-        answer = _read_until(read_end, time.monotonic() + job["timeout_s"])
-    finally:
-        os.close(read_end)
-    if answer is None:
-        os.kill(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
-    if answer is None:
-        return _frame({"ok": False, "problem": f"it took longer than {job['timeout_s']} s"})
-    if os.WIFSIGNALED(status):
-        return _frame({"ok": False, "problem": f"the engine died of {signal.Signals(os.WTERMSIG(status)).name}"})
-    if os.WEXITSTATUS(status) != 0:
-        return _frame({"ok": False, "problem": "the engine refused it"})
-    return answer
-
-
-def _exactly(stream: BinaryIO, count: int) -> bytes | None:
-    data = stream.read(count)
-    return data if len(data) == count else None
-
-
-def serve(library: str, data: str) -> None:
-    """Answer requests until the input ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer; it closes our input
-    stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
-    try:
-        engine = Engine(library, data)
-    except (OSError, RuntimeError, AttributeError) as error:
-        stdout.write(_frame({"ok": False, "problem": str(error)}))
-        stdout.flush()
-        return
-    stdout.write(_frame({"ok": True, "sample_rate": engine.sample_rate, "version": engine.version}))
-    stdout.flush()
-    while (head := _exactly(stdin, 4)) is not None:
-        request = _exactly(stdin, struct.unpack("<I", head)[0])
-        if request is None:
-            return
-        for job in json.loads(request)["jobs"]:
-            try:
-                stdout.write(_answer(engine, job))
-                stdout.flush()
-            except BrokenPipeError:
-                os._exit(0)  # the parent is gone; an orderly exit would only stumble over the same pipe
-
-
-if __name__ == "__main__":
-    serve(sys.argv[1], sys.argv[2])
+def start(arguments: Sequence[str]) -> tuple[dict[str, Any], dict[str, Callable[..., tuple[dict[str, Any], bytes]]]]:
+    """The greeting and the operations of an engine started with the paths of its library and its data."""
+    engine = Engine(*arguments)
+    greeting = {"sample_rate": engine.sample_rate, "version": engine.version}
+    return greeting, {"speak": engine.speak, "spell": engine.spell}
