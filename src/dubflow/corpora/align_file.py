@@ -35,7 +35,9 @@ def read_align(path: Path) -> list[Interval]:
     except FileNotFoundError as error:
         raise BadInput("corpora.no_align", f"There is no alignment {path}.", "Check the corpus folder.") from error
     except UnicodeDecodeError as error:
-        raise BadInput("corpora.bad_align", f"{path} is not a text file.", "GRID .align files are plain text.") from error
+        raise BadInput(
+            "corpora.bad_align", f"{path} is not a text file.", "GRID .align files are plain text."
+        ) from error
     intervals: list[Interval] = []
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip():
@@ -52,7 +54,9 @@ def _interval(line: str, where: str) -> Interval:
     fields = line.split()
     if len(fields) != 3 or not (fields[0].isdecimal() and fields[1].isdecimal()):
         raise BadInput(
-            "corpora.bad_align", f"{where}: {line.strip()!r} is not `start end word`.", "Times are whole units of 1/25000 s."
+            "corpora.bad_align",
+            f"{where}: {line.strip()!r} is not `start end word`.",
+            "Times are whole units of 1/25000 s.",
         )
     start, end = int(fields[0]), int(fields[1])
     if end < start:

@@ -95,7 +95,9 @@ class CorpusHeader(Strict):
     layout: str = Field(description="The reader or generator that made it.")
     world: Literal["embedded", "real"] = Field(description="Figures from the embedded world are always called so.")
     clips: int = Field(ge=0)
-    made_with: dict[str, Any] = Field(default_factory=dict, description="Settings, seed, versions: enough to remake it.")
+    made_with: dict[str, Any] = Field(
+        default_factory=dict, description="Settings, seed, versions: enough to remake it."
+    )
 
 
 class CorpusManifest:
@@ -108,7 +110,9 @@ class CorpusManifest:
         ids = [row.id for row in self.rows]
         if len(set(ids)) != len(ids):
             twice = sorted({one for one in ids if ids.count(one) > 1})
-            raise BadInput("corpora.duplicate_id", f"Clip ids stand twice: {', '.join(twice[:5])}.", "Ids must be unique.")
+            raise BadInput(
+                "corpora.duplicate_id", f"Clip ids stand twice: {', '.join(twice[:5])}.", "Ids must be unique."
+            )
 
     def __len__(self) -> int:
         return len(self.rows)

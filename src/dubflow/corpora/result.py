@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from dubflow.corpora.manifest import ClipRow
@@ -46,7 +47,12 @@ class Coverage:
 
 @dataclass
 class ImportResult:
-    """Rows with paths relative to the corpus root, and the coverage."""
+    """Rows with paths relative to ``root``, and the coverage.
+
+    Attributes:
+        root: the folder that the rows' paths start from; None stands for the folder that was read.
+    """
 
     rows: list[ClipRow]
     coverage: Coverage
+    root: Path | None = None
