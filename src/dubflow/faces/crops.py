@@ -27,13 +27,14 @@ FACE_CROP = 128
 # Side of a face crop / longer side of the box of the landmarks, which end at the hairline and the chin.
 FACE_MARGIN = 1.4
 
-# Where the stable points (base of the nose; eye corners from left to right) lie on a mean face, in units of the distance
-# between the outer eye corners, from the middle between these. Measured by us on eleven clips of eight speakers (GRID and
-# others) and made symmetric.
+# Where the stable points (base of the nose; eye corners from left to right) lie on a mean face, in units of the
+# distance between the outer eye corners, from the middle between these. Measured by us on eleven clips of eight
+# speakers (GRID and others) and made symmetric.
 MEAN_FACE = np.array([[0.0, 0.555], [-0.5, 0.0], [-0.194, 0.022], [0.194, 0.022], [0.5, 0.0]])
 
-# Distance between the outer eye corners in a 96-pixel lip crop. The public pipelines take theirs from a stored mean face
-# of 256 pixels whose mouths span about half of the crop; at 84 pixels ours do (a mouth is .51 to .60 of the eye distance).
+# Distance between the outer eye corners in a 96-pixel lip crop. The public pipelines take theirs from a stored mean
+# face of 256 pixels, which is not ours to ship; its mouths span about half of the crop, and so do ours at 84 pixels (a
+# mouth is .51 to .60 of the eye distance).
 MEAN_FACE_EYES_PX = 84.0
 
 
@@ -66,10 +67,10 @@ def crop_face(frames: Frames, track: FaceTrack, size: int = FACE_CROP, window: i
 def crop_lips(frames: Frames, track: FaceTrack, size: int = LIP_CROP, window: int = CROP_WINDOW) -> Picture:
     """The mouth in grey, upright and at one scale, as lip-reading networks are fed.
 
-    As in the public pipelines, a similarity transform brings the points that speech hardly moves (base of the nose, eye
-    corners) onto a mean face, and a square around the middle of the lips is cut out. Unlike them, transform and middle
-    come from a *centred* average over ``window`` frames (theirs runs ahead), and the middle is averaged as well, so that
-    the crop does not follow the lips it is to show.
+    As in the public pipelines, a similarity transform brings the points that speech hardly moves (base of the nose,
+    eye corners) onto a mean face, and a square around the middle of the lips is cut out. Unlike them, transform and
+    middle come from a *centred* average over ``window`` frames (theirs runs ahead), and the middle is averaged as
+    well, so that the crop does not follow the lips it is to show.
 
     Args, raises: as ``crop_face``.
 

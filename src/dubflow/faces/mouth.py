@@ -55,7 +55,8 @@ def mouth_width(landmarks: Floats, window: int = 1) -> Floats:
 def mouth_area(landmarks: Floats, window: int = 1) -> Floats:
     """Area between the inner edges of the lips / squared distance of the outer eye corners.
 
-    float32 [F], NaN where absent. The polygon of the inner ring by the shoelace formula; it tells a round opening from a flat one of the same height.
+    The polygon of the inner ring by the shoelace formula; it tells a round opening from a flat one of equal height.
+    float32 [F], NaN where absent.
     """
     ring = landmarks[:, INNER_LIPS, :2].astype(np.float64)
     following = np.roll(ring, -1, axis=1)

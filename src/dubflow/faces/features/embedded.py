@@ -93,7 +93,7 @@ def _face_block(crops: Picture) -> Floats:
     logs = np.log(colour + 8.0)
     redness, blueness = logs[..., 0] - logs[..., 1], logs[..., 2] - logs[..., 1]
     thirds = np.stack([redness, blueness], axis=-1)[:, :63].reshape(len(crops), 3, -1, 2)
-    return np.concatenate(
+    block: Floats = np.concatenate(
         [
             _cosines(light, 11, 11),
             _cosines(brows, 6, 6),
@@ -106,6 +106,7 @@ def _face_block(crops: Picture) -> Floats:
         ],
         axis=1,
     ).astype(np.float32)
+    return block
 
 
 def _normalised(pictures: Floats) -> Floats:
@@ -125,15 +126,15 @@ def _cosines(pictures: Floats, rows: int, columns: int) -> Floats:
     vertical, horizontal = _cosine_basis(height, rows), _cosine_basis(width, columns)
     coefficients = np.einsum("rh,fhw,cw->frc", vertical, pictures, horizontal, optimize=True)
     distance = 1.0 + np.hypot(np.arange(rows)[:, None], np.arange(columns)[None, :])
-    scaled = coefficients * distance / np.sqrt(height * width)
-    return scaled.reshape(len(pictures), rows * columns).astype(np.float32)
+    scaled: Floats = (coefficients * distance / np.sqrt(height * width)).astype(np.float32)
+    return scaled.reshape(len(pictures), rows * columns)
 
 
 @lru_cache(maxsize=32)
 def _cosine_basis(length: int, count: int) -> npt.NDArray[np.float64]:
     """[count, length]: the first orthonormal DCT-II vectors."""
     steps = (np.arange(length) + 0.5) / length
-    basis = np.cos(np.pi * np.arange(count)[:, None] * steps[None, :]) * np.sqrt(2 / length)
+    basis: npt.NDArray[np.float64] = np.cos(np.pi * np.arange(count)[:, None] * steps[None, :]) * np.sqrt(2 / length)
     basis[0] /= np.sqrt(2)
     return basis
 
@@ -159,4 +160,5 @@ def _darkness(crops: Floats) -> Floats:
         wide = np.sqrt((weight * (columns - x[:, None, None]) ** 2).sum(axis=(1, 2)) / total)
         middle = dark[:, :, 30:42].mean(axis=2).sum(axis=1) / region.shape[1]
         measures += [4 * area, y, x, 2 * tall, 2 * wide, 4 * middle]
-    return np.stack(measures, axis=1).astype(np.float32)
+    stacked: Floats = np.stack(measures, axis=1).astype(np.float32)
+    return stacked
