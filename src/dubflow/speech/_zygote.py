@@ -56,12 +56,16 @@ def _in_child(actions: Actions, job: dict[str, Any], payload: bytes, write_end: 
 
 
 def _read_until(pipe: int, deadline: float) -> bytes | None:
-    """All bytes until the writer closes; None when the time is over."""
+    """All bytes until the writer closes; None when the time is over or nobody waits for them any more."""
     parts: list[bytes] = []
     while True:
         left = deadline - time.monotonic()
-        if left <= 0 or not select.select([pipe], [], [], left)[0]:
+        ready = select.select([pipe, 0], [], [], max(0.0, left))[0]
+        # The parent sends nothing while it waits for an answer: input that is ready has ended.
+        if left <= 0 or 0 in ready:
             return None
+        if not ready:
+            continue
         part = os.read(pipe, 1 << 20)
         if not part:
             return b"".join(parts)
