@@ -1,0 +1,101 @@
+"""The ``dubflow`` program.
+
+Verbs import what they need when they run, so that ``dubflow --help`` stays quick; a test counts the modules.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from dubflow import __version__
+from dubflow.cli import doctor, output, probe
+from dubflow.errors import DubflowError, ExitCode, OurFault
+
+app = typer.Typer(
+    name="dubflow",
+    help="Train, judge, release and serve video-dubbing models.",
+    epilog="Exit codes: 0 fine, 2 wrong use, 3 bad input, 4 our fault.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # formatting help with rich would triple the time to the first line
+    add_completion=False,
+)
+app.command("doctor")(doctor.doctor)
+
+app.command("probe")(probe.probe)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"dubflow {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Train, judge, release and serve video-dubbing models."""
+
+
+def run() -> None:
+    """Entry point: runs a verb and turns whatever it raises into an exit code and a readable message."""
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        code = app(standalone_mode=False)
+    except DubflowError as error:
+        output.print_error(error, output.wants_json())
+        return int(error.exit_code)
+    except typer.TyperException as error:
+        return _wrong_use(error)
+    except (KeyboardInterrupt, typer.Abort):
+        typer.echo("Stopped. Finished items are kept; run the same command to go on.", err=True)
+        return int(ExitCode.INTERRUPTED)
+    except Exception as error:
+        return _unexpected(error)
+    if code == ExitCode.INTERRUPTED:
+        typer.echo("Stopped. Finished items are kept; run the same command to go on.", err=True)
+    return int(code) if isinstance(code, int) else int(ExitCode.FINE)
+
+
+def _wrong_use(error: typer.TyperException) -> int:
+    from dubflow.errors import WrongUse
+
+    message = error.format_message()
+    if not message:  # a noun without a verb: its help has been printed already
+        return int(ExitCode.WRONG_USE)
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "dubflow"
+    output.print_error(WrongUse("cli.wrong_use", message, f"See `{command} --help`."), output.wants_json())
+    return int(ExitCode.WRONG_USE)
+
+
+def _unexpected(error: Exception) -> int:
+    import traceback
+
+    if os.environ.get("DUBFLOW_TRACEBACK") == "1":
+        traceback.print_exception(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""  # noqa: PTH119
+    fault = OurFault(
+        "cli.unexpected",
+        f"{type(error).__name__}{where}: {error}",
+        "This is a defect of dubflow. Run again with DUBFLOW_TRACEBACK=1 and report what it prints.",
+    )
+    output.print_error(fault, output.wants_json())
+    return int(fault.exit_code)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    # A polite end (a pod being evicted, a time-out) takes the same way out as Ctrl-C: clean-up handlers run.
+    raise SystemExit(128 + number)

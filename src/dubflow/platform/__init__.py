@@ -1,0 +1,1 @@
+"""Where dubflow runs: checks of this machine, and the story from end to end."""

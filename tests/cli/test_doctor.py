@@ -1,0 +1,45 @@
+"""The doctor tries the real thing and names what brings it."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from dubflow.cli import main as program
+from dubflow.platform import doctor
+
+
+def test_here_everything_needed_is_found(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["dubflow", "doctor", "--json"])
+    assert program._run() == 0
+    answer = json.loads(capsys.readouterr().out)
+    states = {finding["what"]: finding["state"] for finding in answer["findings"]}
+    assert answer["fine"]
+    assert {"Python", "H.264 and AAC encoding", "espeak-ng voices", "face model"} <= states.keys()
+
+
+def test_a_missing_package_names_its_extra() -> None:
+    finding = doctor.import_finding("no_such_module", "no-such-module", "speech")
+    assert (finding.state, finding.detail) == ("missing", "not installed")
+    assert "dubflow[speech]" in finding.remedy
+
+
+def test_a_missing_system_library_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(name: str) -> None:
+        raise ImportError("libGL.so.1: cannot open shared object file: No such file or directory")
+
+    monkeypatch.setattr("importlib.import_module", load)
+    finding = doctor.import_finding("cv2", "opencv-python-headless", "faces")
+    assert (finding.detail, finding.remedy) == ("cannot load libGL.so.1", "apt-get install libgl1")
+
+
+def test_something_missing_is_exit_code_3(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = [doctor.Finding("cv2", "missing", "cannot load libGL.so.1", "apt-get install libgl1")]
+    monkeypatch.setattr(doctor, "examine", lambda: broken)
+    monkeypatch.setattr(sys, "argv", ["dubflow", "doctor"])
+    assert program._run() == 3
+    printed = capsys.readouterr().out
+    assert "apt-get install libgl1" in printed
+    assert "1 thing(s) missing" in printed
