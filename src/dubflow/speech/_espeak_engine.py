@@ -71,6 +71,8 @@ class Engine:
         self.sample_rate = lib.espeak_Initialize(SYNCHRONOUS, 0, b".", PHONEME_EVENTS_IN_IPA | DO_NOT_EXIT)
         if self.sample_rate <= 0:
             raise RuntimeError("espeak_Initialize failed")
+        # Initialising seeds the noise of rough, fluttering and breathy variants with the time of day.
+        lib.espeak_ng_SetRandSeed(ctypes.c_long(1))
         self.version = (lib.espeak_Info(None) or b"").decode()
         self._samples: list[bytes] = []
         self._events: list[tuple[int, int, int, str]] = []
