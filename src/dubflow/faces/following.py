@@ -76,7 +76,7 @@ class Follower:
         """Takes the next frame, uint8 [H, W, 3]."""
         now = len(self._frame_reasons)
         doubt: Reason | None = None
-        live = [face for face in self._faces if now - face.last_seen <= self._max_gap + 1]
+        live = [face for face in self._faces if self._is_live(face.last_seen, now)]
         found: list[_Face] = []
         # Whoever was seen last goes first, so that a face that was lost cannot take the place of one that was not.
         for face in sorted(live, key=lambda face: (-face.last_seen, face.identity)):
@@ -196,7 +196,11 @@ class Follower:
         if at in face.doubts:
             return face.doubts[at]
         before = max((seen for seen in face.seen if seen < at), default=None)
-        return "lost_track" if before is not None and at - before <= self._max_gap else "no_face"
+        return "lost_track" if before is not None and self._is_live(before, at) else "no_face"
+
+    def _is_live(self, last_seen: int, now: int) -> bool:
+        """Whether a face seen in frame ``last_seen`` is still looked for in frame ``now``."""
+        return now - last_seen <= self._max_gap + 1
 
 
 def _upright(points: Floats) -> Affine:

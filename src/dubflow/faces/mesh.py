@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from types import TracebackType
 from typing import Any
 
@@ -95,19 +96,26 @@ def _face_mesh_class() -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Nothing written to file descriptors 1 and 2 inside is seen: MediaPipe writes there from C++, past Python."""
+    """Nothing written to standard output or error inside is seen.
+
+    MediaPipe writes from C++ to the file descriptors, past Python, and protobuf writes to ``sys.stderr``, which may be
+    somebody's own object, past the descriptors.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     kept = {stream: os.dup(stream) for stream in (1, 2)}
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        for stream in kept:
-            os.dup2(nowhere, stream)
-        yield
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for stream, copy in kept.items():
-            os.dup2(copy, stream)
-            os.close(copy)
-        os.close(nowhere)
+    with (
+        open(os.devnull, "w", encoding="utf-8") as nowhere,
+        redirect_stdout(nowhere),
+        redirect_stderr(nowhere),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        try:
+            for stream in kept:
+                os.dup2(nowhere.fileno(), stream)
+            yield
+        finally:
+            for stream, copy in kept.items():
+                os.dup2(copy, stream)
+                os.close(copy)

@@ -1,7 +1,7 @@
 """The visual front end of LRW lip reading: a 3-D convolution and a ResNet-18.
 
 Martinez et al., "Lipreading Using Temporal Convolutional Networks", ICASSP 2020, section 2; checkpoint
-``lrw_resnet18_mstcn_video``, its layout read from the published code and configuration. Shapes: B clips, T frames, C channels.
+``lrw_resnet18_mstcn_video``, its layout read from the published code and configuration. Shapes (B clips, T frames):
 
     [B, 1, T, 88, 88] -> conv 5x7x7 stride 1,2,2 -> [B, 64, T, 44, 44] -> max pool 1x3x3 -> [B, 64, T, 22, 22]
     -> every frame through the four stages of ResNet-18 (64, 128, 256, 512) -> mean over the picture -> [B, T, 512]
