@@ -27,7 +27,7 @@ class Engine:
         return {"ok": True, "unknown": [w for w in job["words"] if self._decoder.lookup_word(w) is None]}, b""
 
     def align(self, job: dict[str, Any], pcm: bytes) -> tuple[dict[str, Any], bytes]:
-        """Words and phones of ``job["words"]`` in 16 kHz 16-bit ``pcm``; ``job["added"]`` are further pronunciations."""
+        """Words and phones of ``job["words"]`` in 16 kHz 16-bit ``pcm``; ``job["added"]``: more pronunciations."""
         for word, phones in job["added"].items():
             self._decoder.add_word(word, phones, True)
         self._decoder.set_align_text(" ".join(job["words"]))

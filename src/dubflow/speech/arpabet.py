@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from dubflow.errors import BadInput
+from dubflow.speech.inventory import PHONES
 
 _VOWELS = {
     "AA": "ɑː", "AE": "æ", "AH": "ʌ", "AO": "ɔː", "AW": "aʊ", "AY": "aɪ", "EH": "ɛ", "ER": "ɜː", "EY": "eɪ",
@@ -85,5 +86,5 @@ def to_arpabet(symbol: str, stress: int | None = None) -> tuple[str, ...]:
 
 
 def pronunciation(symbols: Iterable[str]) -> list[str]:
-    """ARPAbet phones, without digits, of a sequence of symbols: what a pronouncing dictionary holds."""
-    return [phone for symbol in symbols for phone in to_arpabet(symbol)]
+    """ARPAbet phones, without digits, of a sequence of symbols; pauses and unknown ones are left out."""
+    return [phone for symbol in symbols if symbol in PHONES for phone in to_arpabet(symbol)]

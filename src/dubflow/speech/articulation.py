@@ -16,7 +16,7 @@ from enum import StrEnum
 
 from dubflow.errors import BadInput
 from dubflow.speech.intervals import SILENCE
-from dubflow.speech.inventory import PHONES, SYLLABIC_CONSONANTS, VOWELS
+from dubflow.speech.inventory import PHONES, SYLLABIC_CONSONANTS, UNKNOWN, VOWELS
 
 
 class Viseme(StrEnum):
@@ -156,18 +156,22 @@ _PLACES: dict[str, _Manner] = {symbol: manner for symbols, manner in _CONSONANT 
 _VOICELESS = frozenset(("ts", "tʃ", "tɕ", "pf", *"ptkqʔcfθsʃʂɕçxχhɬʍ"))
 _MARKS = "ːʲ\u0303\u0329"  # length, palatalisation, nasality, syllabicity: none changes the lips
 
+# A phone that nobody knows: a mouth that talks and commits itself to nothing.
+_NEUTRAL = Articulation(Viseme.CENTRAL, (MouthShape(0.3),), 0.1, vowel=False, voiced=True)
 _REST = Articulation(Viseme.REST, (MouthShape(0.0, teeth=0.0),), 0.3, vowel=False, voiced=False)
 
 
 @functools.cache
 def articulation(symbol: str) -> Articulation:
-    """The articulation of a symbol of the inventory; "" (silence) is the mouth at rest.
+    """The articulation of a symbol of the inventory; "" (silence) is the mouth at rest, the unknown neutral.
 
     Raises:
         BadInput: ``speech.unknown_phone``.
     """
     if symbol == SILENCE:
         return _REST
+    if symbol == UNKNOWN:
+        return _NEUTRAL
     if symbol not in PHONES:
         raise BadInput(
             "speech.unknown_phone",

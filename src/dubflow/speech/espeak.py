@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from dubflow.errors import OurFault
 from dubflow.speech._child import EngineProcess
 from dubflow.speech.intervals import SILENCE, Interval
-from dubflow.speech.inventory import normalised
+from dubflow.speech.inventory import UNKNOWN, normalised, unknown_symbols
 from dubflow.speech.timing import Mark, TimedPhone, timed_phones
 from dubflow.speech.voices import Voice, espeak_paths, has_echo
 from dubflow.speech.words import (
@@ -51,6 +51,8 @@ class Utterance:
             spoken (a lone dash) has length 0.
         stresses: one for each phone: 0 none, 1 primary, 2 secondary.
         word_indices: one for each phone: index into ``words``, -1 for silence.
+        unknown: what the engine spoke that the inventory has no symbol for; such phones carry ``inventory.UNKNOWN``.
+            Empty for every text of the seven languages that is known.
     """
 
     waveform: NDArray[np.float32]
@@ -59,6 +61,7 @@ class Utterance:
     words: list[Interval]
     stresses: list[int]
     word_indices: list[int]
+    unknown: list[str]
 
     @property
     def duration(self) -> float:
@@ -157,6 +160,9 @@ class EspeakSynthesizer:
             closures_from=None if dry is None else _on_clock_of(marks, samples, _marks(dry[0]), dry[1]),
         )
         owners = self._owners(text, voice, phones)
+        unknown = unknown_symbols(phone.symbol for phone in phones)
+        for phone in phones:
+            phone.symbol = UNKNOWN if phone.symbol in unknown else phone.symbol
         return Utterance(
             waveform=samples.astype(np.float32) / 32768,
             sample_rate=rate,
@@ -164,6 +170,7 @@ class EspeakSynthesizer:
             words=_words(text, phones, owners, rate),
             stresses=[p.stress for p in phones],
             word_indices=owners,
+            unknown=unknown,
         )
 
     def _owners(self, text: str, voice: Voice, phones: Sequence[TimedPhone]) -> list[int]:

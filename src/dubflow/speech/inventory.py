@@ -112,8 +112,9 @@ def normalised(name: str, language: str) -> tuple[list[str], int]:
     (Russian ``ja``). A lone palatalisation mark comes back as itself, for the caller to join to the phone before.
     Symbols outside the inventory are returned as they are, so that nothing disappears.
     """
-    stress = max((level for mark, level in _STRESS_MARKS.items() if mark in name), default=0)
-    stress = 1 if "ˈ" in name else stress
+    if name.startswith("("):  # "(en)": the engine changes its language for a foreign word
+        return [], 0
+    stress = 1 if "ˈ" in name else 2 if "ˌ" in name else 0
     bare = name.strip("ˈˌ")
     bare = _WHOLE_IN.get(language[:2], {}).get(bare, bare)
     bare = _WHOLE.get(bare, bare).translate(_DROPPED)

@@ -43,7 +43,7 @@ class Pitch:
 
 
 def pitch(
-    waveform: NDArray[np.floating],
+    waveform: NDArray[np.float32] | NDArray[np.float64],
     sample_rate: int,
     times: ArrayLike,
     *,
@@ -75,7 +75,7 @@ def pitch(
 
 
 def energy(
-    waveform: NDArray[np.floating], sample_rate: int, times: ArrayLike, *, window_s: float = 0.04
+    waveform: NDArray[np.float32] | NDArray[np.float64], sample_rate: int, times: ArrayLike, *, window_s: float = 0.04
 ) -> NDArray[np.float64]:
     """Level at ``times`` (``[n]`` seconds) in dB of full scale: the mean square in a window around each time.
 
@@ -97,7 +97,7 @@ def energy(
 
 
 def _checked(
-    waveform: NDArray[np.floating], sample_rate: int, times: ArrayLike
+    waveform: NDArray[np.float32] | NDArray[np.float64], sample_rate: int, times: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     audio = np.asarray(waveform, dtype=np.float64)
     if audio.ndim != 1 or not np.isfinite(audio).all() or sample_rate <= 0:
