@@ -20,10 +20,13 @@ from dubflow.media.sniff import HEAD_BYTES, sniff
 
 # Decoders of formats that real clips use; the rest of several hundred is surface without a purpose.
 _CODECS = frozenset(
-    """h264 hevc vp8 vp9 av1 mpeg1video mpeg2video mpeg4 msmpeg4v2 msmpeg4v3 h263 flv1 mjpeg png apng webp prores dnxhd ffv1
-    huffyuv ffvhuff qtrle rawvideo theora dvvideo wmv1 wmv2 wmv3 vc1
-    aac mp1 mp2 mp3 opus vorbis flac alac ac3 eac3 dts wmav1 wmav2 amr_nb amr_wb gsm speex wavpack
-    adpcm_ima_wav adpcm_ms adpcm_ima_qt""".split()
+    (
+        *("h264", "hevc", "vp8", "vp9", "av1", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v2", "msmpeg4v3", "h263"),
+        *("flv1", "mjpeg", "png", "apng", "webp", "prores", "dnxhd", "ffv1", "huffyuv", "ffvhuff", "qtrle", "rawvideo"),
+        *("theora", "dvvideo", "wmv1", "wmv2", "wmv3", "vc1"),
+        *("aac", "mp1", "mp2", "mp3", "opus", "vorbis", "flac", "alac", "ac3", "eac3", "dts", "wmav1", "wmav2"),
+        *("amr_nb", "amr_wb", "gsm", "speex", "wavpack", "adpcm_ima_wav", "adpcm_ms", "adpcm_ima_qt"),
+    )
 )
 _READ_BUFFER = 2**18
 
@@ -136,7 +139,7 @@ class Untrusted:
                 limit=self.limits.pixels,
             )
 
-    def choose(self, container: InputContainer, kind: str, track: int | None) -> Stream:
+    def choose(self, container: InputContainer, kind: str, track: int | None) -> Any:
         """The stream to decode: the one asked for, or by :func:`default_stream`; checked to be decodable.
 
         Args:
@@ -158,7 +161,9 @@ class Untrusted:
             self.refuse("no_such_track", f"has {len(streams)} {kind} tracks and no track {track}", "Count from 0.")
         codec = codec_name(stream)
         if codec is None or not (codec in _CODECS or codec.startswith("pcm_")):
-            self.refuse("unsupported_codec", f"holds {kind} in {codec or 'an unknown codec'}", "Convert it to H.264 and AAC.")
+            self.refuse(
+                "unsupported_codec", f"holds {kind} in {codec or 'an unknown codec'}", "Convert it to H.264 and AAC."
+            )
         if kind == "video":
             self.check_pixels(stream.codec_context.width, stream.codec_context.height)
         # One thread: the same errors and the same bytes on every machine; callers run files in parallel, not frames.
@@ -182,7 +187,9 @@ def default_stream(streams: list[Any]) -> Any:
     return next((s for s in streams if s.disposition & Disposition.default), streams[0])
 
 
-def decoded(untrusted: Untrusted, container: InputContainer, stream: Stream, each: Callable[[Any], None]) -> Iterator[Any]:
+def decoded(
+    untrusted: Untrusted, container: InputContainer, stream: Stream, each: Callable[[Any], None]
+) -> Iterator[Any]:
     """Frames of ``stream`` in order of presentation; ``each`` sees every packet before it is decoded.
 
     Packets before the first whole frame may be undecodable (a recording cut out of a longer one starts so); after it

@@ -28,6 +28,7 @@ TASKS: dict[str, Task] = {
     "replace_audio": _remux.run,
 }
 _ANSWER_BUFFER = 2**20
+_RESERVE_BYTES = 4 * 2**20
 _NOT_NEEDED = ("av.__main__", "av.datasets")
 
 
@@ -47,6 +48,8 @@ def warm_up() -> None:
 def run(request: dict[str, Any], answers: socket.socket, files: list[int]) -> None:
     """Carry out ``request`` on the open ``files`` (the untrusted one first) and send what comes of it."""
     limits = Limits(**request["limits"])
+    # Given back when memory runs out, so that there is enough to say so.
+    reserve = bytearray(_RESERVE_BYTES)
     name = request["name"]
     answers.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ANSWER_BUFFER)
     try:
@@ -56,6 +59,7 @@ def run(request: dict[str, Any], answers: socket.socket, files: list[int]) -> No
     except DubflowError as raised:
         error = raised
     except MemoryError:
+        del reserve
         error = BadInput(
             "media.memory",
             f"Reading {name} needs more than {limits.memory} bytes of memory.",

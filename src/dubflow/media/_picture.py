@@ -138,7 +138,7 @@ class Picture:
 
     def _flush(self) -> None:
         if self._filled:
-            wire.send(self._answers, "frames", memoryview(self._chunk[: self._filled]).cast("B"), count=self._filled)
+            wire.send(self._answers, "frames", self._chunk[: self._filled].data.cast("B"), count=self._filled)
         self._filled = 0
 
     def _send_index(self) -> None:
@@ -175,7 +175,11 @@ def rgb(frame: av.VideoFrame, size: tuple[int, int] | None) -> FrameArray:
     height, width = size or (frame.height, frame.width)
     unspecified = frame.colorspace == _UNSPECIFIED_MATRIX and not frame.format.is_rgb
     matrix = colour_matrix(frame.height).swscale if unspecified else None
-    shown = frame.reformat(width=width, height=height, format="rgb24", src_colorspace=matrix).to_ndarray()
+    shown = (
+        frame.reformat(width=width, height=height, format="rgb24", src_colorspace=matrix)
+        .to_ndarray()
+        .astype(np.uint8, copy=False)
+    )
     turns = round(frame.rotation / 90) % 4
     return np.ascontiguousarray(np.rot90(shown, turns)) if turns else shown
 

@@ -42,11 +42,11 @@ def run(untrusted: Untrusted, arguments: dict[str, Any], answers: socket.socket,
                 resampler = Resampler(timeline.rate, arguments["sample_rate"])
                 wire.send(answers, "sound", stream=stream.index, rate=timeline.rate, container=container.format.name)
             for chunk in resampler.feed(samples):
-                wire.send(answers, "samples", memoryview(chunk).cast("B"), count=len(chunk))
+                wire.send(answers, "samples", chunk.data.cast("B"), count=len(chunk))
         if resampler is None:
             untrusted.damaged("no sound in it decodes")
         for chunk in resampler.finish():
-            wire.send(answers, "samples", memoryview(chunk).cast("B"), count=len(chunk))
+            wire.send(answers, "samples", chunk.data.cast("B"), count=len(chunk))
         notices = list(timeline.notices)
         if tracks > 1 and arguments["track"] is None:
             notices.append(f"it has {tracks} audio tracks; stream {stream.index} was taken")
@@ -63,8 +63,8 @@ class Timeline:
     """Decoded mono samples at the source's rate, each at its place on the clip's clock.
 
     The sound starts where its first timestamp says: silence is put before a late start, an early start is cut. A jump
-    ahead of more than 50 ms is filled with silence, an overlap is cut. Sound that MP4's packet durations leave out at the end
-    (the encoder's padding) is cut.
+    ahead of more than 50 ms is filled with silence, an overlap is cut. Sound that MP4's packet durations leave out at
+    the end (the encoder's padding) is cut.
     """
 
     def __init__(self, untrusted: Untrusted, container: Any, stream: Any, origin: Fraction | None) -> None:
@@ -205,5 +205,5 @@ def mono(frame: av.AudioFrame) -> Waveform:
     kind = frame.format.name.removesuffix("p")
     if kind in _FULL_SCALE:
         by_channel = (by_channel.astype(np.float64) - (2**7 if kind == "u8" else 0)) / _FULL_SCALE[kind]
-    mixed = by_channel.mean(axis=0, dtype=np.float64)
-    return np.nan_to_num(mixed, nan=0.0, posinf=1.0, neginf=-1.0).astype(np.float32)
+    mixed = np.asarray(by_channel.mean(axis=0, dtype=np.float64), np.float32)
+    return np.nan_to_num(mixed, nan=0.0, posinf=1.0, neginf=-1.0)

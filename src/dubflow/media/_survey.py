@@ -17,7 +17,7 @@ _KINDS = ("video", "audio", "subtitle", "data", "attachment")
 
 
 def run(untrusted: Untrusted, arguments: dict[str, Any], answers: socket.socket, files: list[int]) -> None:
-    """Task ``survey``: one ``survey`` message, then ``end``. Every packet is read, and the first frame of each video."""
+    """Task ``survey``: one ``survey`` message, then ``end``. Reads every packet and the first frame of each video."""
     with untrusted.open() as container:
         records = {stream.index: Record(untrusted, stream) for stream in container.streams}
         for packet in container.demux():
@@ -30,8 +30,8 @@ def run(untrusted: Untrusted, arguments: dict[str, Any], answers: socket.socket,
         }
         rotations = {stream.index: _rotation(untrusted, track) for track, stream in enumerate(videos)}
         described = [record.as_fields(rotations.get(index, 0)) for index, record in records.items()]
-        names = {"container": container.format.name, "container_name": container.format.long_name}
-    wire.send(answers, "survey", streams=described, default=defaults, **names)
+        name, long_name = container.format.name, container.format.long_name
+    wire.send(answers, "survey", container=name, container_name=long_name, streams=described, default=defaults)
     wire.send(answers, "end")
 
 

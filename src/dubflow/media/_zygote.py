@@ -11,6 +11,7 @@ and the kernel ends its children.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -42,10 +43,11 @@ class Zygote:
 
     def serve(self) -> None:
         """Work until the parent closes the socket or ends."""
+        control = self._control.fileno()
         while os.getppid() == self._parent:
-            ready, _, _ = select.select([self._control, *self._running], [], [], _PARENT_CHECK_S)
+            ready, _, _ = select.select([control, *self._running], [], [], _PARENT_CHECK_S)
             for descriptor in ready:
-                if descriptor is self._control:
+                if descriptor == control:
                     if not self._answer():
                         return
                 else:
@@ -87,10 +89,8 @@ class Zygote:
         _, process, status = self._running.pop(descriptor)
         _, how = os.waitpid(process, 0)
         os.close(descriptor)
-        try:
+        with contextlib.suppress(BrokenPipeError):  # nobody may wait for it any more
             os.write(status, STATUS.pack(how))
-        except BrokenPipeError:
-            pass  # nobody waits for it any more
         os.close(status)
 
 

@@ -53,7 +53,7 @@ class Source:
 
     @property
     def frame_times(self) -> NDArray[np.float64]:
-        """Presentation time of every source frame in seconds on the clip's clock, float64 ``[S]``, exact to rounding."""
+        """Presentation time of every source frame in seconds on the clip's clock, float64 ``[S]``."""
         if self.time_base is None:
             return np.zeros(0)
         ticks = self.frame_pts - self.frame_pts[0] if len(self.frame_pts) else self.frame_pts
@@ -86,9 +86,13 @@ class Clip:
 
     def __post_init__(self) -> None:
         if self.frames is not None and (self.frames.dtype != np.uint8 or self.frames.ndim != 4):
-            raise WrongUse("media.frame_shape", f"Frames are {self.frames.dtype} {self.frames.shape}.", "uint8 [F,H,W,3].")
+            raise WrongUse(
+                "media.frame_shape", f"Frames are {self.frames.dtype} {self.frames.shape}.", "uint8 [F,H,W,3]."
+            )
         if self.waveform is not None and (self.waveform.dtype != np.float32 or self.waveform.ndim != 1):
-            raise WrongUse("media.bad_waveform", f"The waveform is {self.waveform.dtype} {self.waveform.shape}.", "float32 [N].")
+            raise WrongUse(
+                "media.bad_waveform", f"The waveform is {self.waveform.dtype} {self.waveform.shape}.", "float32 [N]."
+            )
 
     @property
     def frame_count(self) -> int:

@@ -8,16 +8,25 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import Protocol
 
 from dubflow.errors import BadInput
+
+
+class Readable(Protocol):
+    """The part of a file object that is needed here."""
+
+    def seek(self, offset: int, /) -> int: ...
+
+    def read(self, size: int, /) -> bytes: ...
+
 
 _MOST_BOXES = 200_000
 _UNKNOWN_SIZES = (0, 0xFFFFFFFF)
 _EBML_SEGMENT = 0x18538067
 
 
-def check_whole(file: BinaryIO, size: int, demuxer: str, name: str) -> None:
+def check_whole(file: Readable, size: int, demuxer: str, name: str) -> None:
     """Refuse a file that ends before its container says so.
 
     Args:
@@ -35,7 +44,7 @@ def check_whole(file: BinaryIO, size: int, demuxer: str, name: str) -> None:
         )
 
 
-def _mp4(file: BinaryIO, size: int) -> str | None:
+def _mp4(file: Readable, size: int) -> str | None:
     position, has_header = 0, False
     for _ in range(_MOST_BOXES):
         if position >= size:
@@ -58,7 +67,7 @@ def _mp4(file: BinaryIO, size: int) -> str | None:
     return None
 
 
-def _riff(file: BinaryIO, size: int) -> str | None:
+def _riff(file: Readable, size: int) -> str | None:
     declared = struct.unpack("<I", _at(file, 4, 4).ljust(4, b"\0"))[0]
     if _at(file, 0, 4) == b"RF64" or declared in _UNKNOWN_SIZES:
         return None
@@ -76,12 +85,12 @@ def _riff(file: BinaryIO, size: int) -> str | None:
     return "it has no samples (data chunk)"
 
 
-def _aiff(file: BinaryIO, size: int) -> str | None:
+def _aiff(file: Readable, size: int) -> str | None:
     declared = struct.unpack(">I", _at(file, 4, 4).ljust(4, b"\0"))[0] + 8
     return f"it should have {declared} bytes and has {size}" if declared > size + 1 else None
 
 
-def _matroska(file: BinaryIO, size: int) -> str | None:
+def _matroska(file: Readable, size: int) -> str | None:
     position = 0
     for _ in range(64):
         element = _ebml_element(_at(file, position, 16))
@@ -114,20 +123,20 @@ def _ebml_element(data: bytes) -> tuple[int, int, int | None] | None:
     return int.from_bytes(data[:id_bytes], "big"), id_bytes + size_bytes, None if length == mask else length
 
 
-def _png(file: BinaryIO, size: int) -> str | None:
+def _png(file: Readable, size: int) -> str | None:
     return None if b"IEND" in _at(file, max(0, size - 4096), 4096) else "it has no end mark (IEND)"
 
 
-def _jpeg(file: BinaryIO, size: int) -> str | None:
+def _jpeg(file: Readable, size: int) -> str | None:
     return None if b"\xff\xd9" in _at(file, max(0, size - 4096), 4096) else "it has no end mark (EOI)"
 
 
-def _at(file: BinaryIO, position: int, count: int) -> bytes:
+def _at(file: Readable, position: int, count: int) -> bytes:
     file.seek(position)
     return file.read(count)
 
 
-_CHECKS: dict[str, Callable[[BinaryIO, int], str | None]] = {
+_CHECKS: dict[str, Callable[[Readable, int], str | None]] = {
     "mov": _mp4,
     "wav": _riff,
     "avi": _riff,

@@ -1,10 +1,10 @@
 """Files into frames and samples: resampled to one rate, on one clock, decoded in a confined process.
 
-The clock. Time zero is the first picture (the first sample when there is no picture). Sound that starts later has silence
-put before it, sound that starts earlier is cut, so picture and sound stay as they were against each other; the end of
-either is its own. Frames follow the rule of :class:`dubflow.media.timing.FrameSampler`; samples are converted by soxr to exactly
-``round(samples * new_rate / rate)``. :func:`read_audio` and :func:`stream_audio` use the same clock, and so give
-the same samples as :func:`read_clip`.
+The clock. Time zero is the first picture (the first sample when there is no picture). Sound that starts later has
+silence put before it, sound that starts earlier is cut, so picture and sound stay as they were against each other; the
+end of either is its own. Frames follow the rule of :class:`dubflow.media.timing.FrameSampler`; samples are converted by
+soxr to exactly ``round(samples * new_rate / rate)``. :func:`read_audio` and :func:`stream_audio` use the same clock,
+and so give the same samples as :func:`read_clip`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from dubflow.errors import BadInput, WrongUse
+from dubflow.errors import WrongUse
 from dubflow.media import wire
 from dubflow.media.clip import Clip, FrameArray, Source, Waveform
 from dubflow.media.digest import sha256_open
@@ -152,7 +152,7 @@ class _PictureReader:
             for header in job.messages():
                 if self._is_frames(job, header):
                     chunk = np.empty((_count(job, header), *self._shape), np.uint8)
-                    job.take(header, memoryview(chunk).cast("B"))
+                    job.take(header, chunk.data.cast("B"))
                     yield chunk
 
     def read_all(self, file: BinaryIO) -> None:
@@ -162,8 +162,10 @@ class _PictureReader:
             for header in job.messages():
                 if self._is_frames(job, header):
                     if held is None:
-                        held = GrowingArray(np.uint8, self._shape, self._expected, self._limits.decoded, self._path.name)
-                    job.take(header, memoryview(held.extend(_count(job, header))).cast("B"))
+                        held = GrowingArray(
+                            np.uint8, self._shape, self._expected, self._limits.decoded, self._path.name
+                        )
+                    job.take(header, held.extend(_count(job, header)).data.cast("B"))
         if held is not None:
             self.frames = held.array
 
@@ -192,7 +194,7 @@ class _PictureReader:
         if source < 1 or shown < 0 or header.payload > self._limits.memory:
             job.misbehaved(f"an index of {source} and {shown} frames")
         both = np.empty(source + shown, np.int64)
-        job.take(header, memoryview(both).cast("B"))
+        job.take(header, both.data.cast("B"))
         self.pts, self.map = both[:source], both[source:]
         self.time_base = wire.unpack_fraction(header.fields["time_base"])
         self.notices = [str(notice) for notice in header.fields["notices"]]
@@ -205,7 +207,9 @@ class _SoundReader:
         self, path: Path, limits: Limits, sample_rate: int, track: int | None, video_track: int | None
     ) -> None:
         if sample_rate <= 0:
-            raise WrongUse("media.bad_rate", f"A sample rate of {sample_rate} is not positive.", "Give samples a second.")
+            raise WrongUse(
+                "media.bad_rate", f"A sample rate of {sample_rate} is not positive.", "Give samples a second."
+            )
         self._path, self._limits = path, limits
         self._arguments = {"sample_rate": sample_rate, "track": track, "video_track": video_track}
         self.container = ""
@@ -221,7 +225,7 @@ class _SoundReader:
             for header in job.messages():
                 if self._is_samples(job, header):
                     chunk = np.empty(_count(job, header), np.float32)
-                    job.take(header, memoryview(chunk).cast("B"))
+                    job.take(header, chunk.data.cast("B"))
                     yield chunk
 
     def read_all(self, file: BinaryIO) -> None:

@@ -8,6 +8,8 @@ from typing import BinaryIO
 
 from dubflow.media.opening import open_regular
 
+_BLOCK = 2**20
+
 
 def sha256_file(path: str | Path) -> str:
     """SHA-256 of a file's bytes as 64 hexadecimal digits, read in bounded memory.
@@ -22,4 +24,7 @@ def sha256_file(path: str | Path) -> str:
 def sha256_open(file: BinaryIO) -> str:
     """SHA-256 of an open file from its beginning; leaves the position at the end."""
     file.seek(0)
-    return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    while block := file.read(_BLOCK):
+        digest.update(block)
+    return digest.hexdigest()

@@ -1,9 +1,6 @@
 """Clips into files: H.264 and AAC in MP4 with exactly the frames and samples that were given, WAV for sound alone.
 
-Exactness of AAC. The encoder works in frames of 1,024 samples, starts with 1,024 samples of priming and fills up the
-last frame. The MP4 track says what of that is sound: its edit list skips the priming, and the duration of the last
-packet and of the edit end with the last real sample. The movie's time scale is a common multiple of the sample rate and
-the frame rate, so that both durations are exact integers. Our reader and any that honours edit lists return ``N``.
+How the sample count survives AAC: :mod:`dubflow.media.mp4`.
 
 Determinism. One encoder thread, no creation time, no library version in the file: equal input gives equal bytes with
 the same libraries.
@@ -11,13 +8,13 @@ the same libraries.
 
 from __future__ import annotations
 
-import math
+import os
 import wave
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,14 +23,10 @@ from dubflow.atomic import atomic_file
 from dubflow.errors import WrongUse
 from dubflow.media.clip import Waveform
 from dubflow.media.colour import colour_matrix
-
-if TYPE_CHECKING:
-    from av.container import OutputContainer
-
-AAC_RATES = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
-AAC_FRAME = 1024
-MP4_SUFFIXES = (".mp4", ".m4v", ".mov")
-_LARGEST_TIME_SCALE = 2**31 - 1
+from dubflow.media.limits import Limits
+from dubflow.media.mp4 import SoundTrack, checked_mono, checked_waveform, movie_time_scale, require_mp4
+from dubflow.media.opening import open_regular
+from dubflow.media.sandbox import shared_sandbox
 
 
 def write_clip(
@@ -52,7 +45,7 @@ def write_clip(
         frames: uint8 RGB ``[H, W, 3]`` each, all of one even size, at least one; consumed one by one.
         fps: exact frame rate.
         waveform: mono ``[N]`` in -1..1 (values outside are clipped); starts with the first frame.
-        sample_rate: samples a second of ``waveform``; one of AAC's (:data:`AAC_RATES`).
+        sample_rate: samples a second of ``waveform``; one of :data:`dubflow.media.mp4.AAC_RATES`.
         crf: x264's quality, 0 (lossless) to 51. preset: x264's speed.
 
     Raises:
@@ -71,6 +64,72 @@ def write_clip(
     height, width = _checked_frame(first, None).shape[:2]
     with atomic_file(path) as part:
         _encode(part, chain([first], picture), (height, width), rate, sound, sample_rate, crf, preset)
+
+
+def write_audio(path: str | Path, waveform: NDArray[Any], sample_rate: int) -> None:
+    """Write a mono waveform ``[N]`` in -1..1 as 16-bit PCM WAV; the file appears whole or not at all.
+
+    A sample ``x`` becomes ``round(32768 x)`` kept within 16 bits, so that reading (``/ 32768``) is off by at most half
+    a step, and exact for what was 16-bit before.
+
+    Raises:
+        WrongUse: ``media.unknown_output``, ``media.bad_waveform``, ``media.bad_rate``.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".wav":
+        raise WrongUse("media.unknown_output", f"{path.name} does not end in .wav.", "Sound alone is written as WAV.")
+    if sample_rate <= 0:
+        raise WrongUse("media.bad_rate", f"A sample rate of {sample_rate} is not positive.", "Give samples a second.")
+    steps = np.clip(np.rint(checked_mono(waveform) * 32768.0), -32768, 32767).astype("<i2")
+    with atomic_file(path) as part, wave.open(str(part), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(sample_rate)
+        file.writeframes(steps.tobytes())
+
+
+def replace_audio(
+    src: str | Path,
+    waveform: NDArray[Any],
+    sample_rate: int,
+    out: str | Path,
+    *,
+    language: str | None = None,
+    limits: Limits | None = None,
+) -> None:
+    """Write ``out``: the picture and subtitles of ``src`` packet for packet, and ``waveform`` as its only sound (AAC).
+
+    The waveform is on the clip's clock (:mod:`dubflow.media.clip`): its first sample sounds when the first picture is
+    shown, wherever that is on the file's own clock. All video and subtitle tracks stay; other sound, data tracks and
+    cover pictures go. The source is read in the decoding process.
+
+    Args:
+        src: any file with a picture whose codec MP4 can hold. waveform: mono ``[N]`` in -1..1.
+        sample_rate: one of :data:`dubflow.media.mp4.AAC_RATES`.
+        out: ends in .mp4, .m4v or .mov; appears whole or not at all; may be ``src`` itself.
+        language: ISO 639-2 code (``eng``, ``deu`` ...) to tag the new sound with.
+
+    Raises:
+        BadInput: as :func:`dubflow.media.decode.read_clip`; ``media.cannot_copy`` for a codec that MP4 cannot hold.
+        WrongUse: ``media.unknown_output``, ``media.bad_waveform``, ``media.unsupported_sample_rate``.
+    """
+    src, out, limits = Path(src), Path(out), limits or Limits()
+    require_mp4(out)
+    sound = checked_waveform(waveform, sample_rate)
+    arguments = {
+        "sample_rate": sample_rate,
+        "format": "mov" if out.suffix.lower() == ".mov" else "mp4",
+        "language": language,
+    }
+    memory = os.memfd_create("waveform", os.MFD_CLOEXEC)
+    with open_regular(src, limits) as file, os.fdopen(memory, "wb") as held, atomic_file(out) as part:
+        held.write(sound.data)
+        held.flush()
+        with open(part, "w+b") as written:
+            files = (written.fileno(), held.fileno())
+            with shared_sandbox().job("replace_audio", file, src.name, limits, arguments, files) as job:
+                for _ in job.messages():
+                    pass
 
 
 def _encode(
@@ -112,94 +171,12 @@ def _encode(
             audio.finish()
 
 
-class SoundTrack:
-    """An AAC track of an open output container, fed from an array.
-
-    Args:
-        container: where packets go. sound: checked mono waveform. sample_rate: its rate.
-        start: when its first sample sounds on the container's clock, in seconds.
-    """
-
-    def __init__(
-        self, container: OutputContainer, sound: Waveform, sample_rate: int, start: Fraction = Fraction(0)
-    ) -> None:
-        # The default bit rate is low for speech at 16 kHz; 96 kbit/s is transparent there.
-        self._stream = container.add_stream(
-            "aac", rate=sample_rate, layout="mono", bit_rate=96000, options={"flags": "+bitexact", "threads": "1"}
-        )
-        self._container, self._sound, self._rate = container, sound, sample_rate
-        self._first_pts = round(start * sample_rate)
-        self._position = 0
-
-    def write_until(self, seconds: Fraction) -> None:
-        """Encode what sounds before ``seconds`` after the track's start, in whole AAC frames."""
-        target = min(len(self._sound), math.floor(seconds * self._rate))
-        while self._position + AAC_FRAME <= target:
-            self._write(AAC_FRAME)
-
-    def finish(self) -> None:
-        """Encode the rest and close the track."""
-        while self._position < len(self._sound):
-            self._write(min(AAC_FRAME, len(self._sound) - self._position))
-        self._container.mux(self._stream.encode(None))
-
-    def _write(self, count: int) -> None:
-        import av
-
-        samples = np.ascontiguousarray(self._sound[None, self._position : self._position + count])
-        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
-        frame.sample_rate, frame.time_base = self._rate, Fraction(1, self._rate)
-        frame.pts = self._first_pts + self._position
-        self._container.mux(self._stream.encode(frame))
-        self._position += count
-
-
-def movie_time_scale(fps: Fraction, sample_rate: int) -> int:
-    """Ticks a second in which a frame and a sample both last a whole number of ticks, if an MP4 can say it."""
-    common = math.lcm(fps.numerator, sample_rate)
-    # Below a thousand, players that read the header alone would show a coarse duration.
-    common *= max(1, math.ceil(1000 / common))
-    return common if common <= _LARGEST_TIME_SCALE else sample_rate
-
-
-def require_mp4(path: Path) -> None:
-    """Refuse an output name that is not of the MP4 family: ``media.unknown_output``."""
-    if path.suffix.lower() not in MP4_SUFFIXES:
-        raise WrongUse(
-            "media.unknown_output",
-            f"{path.name} does not end in {', '.join(MP4_SUFFIXES)}.",
-            "Clips are written as MP4; give the output such a name.",
-        )
-
-
-def checked_waveform(waveform: NDArray[Any], sample_rate: int) -> Waveform:
-    """A waveform that AAC can take: float32 mono ``[N]``, N > 0, finite, clipped to -1..1."""
-    if sample_rate not in AAC_RATES:
-        raise WrongUse(
-            "media.unsupported_sample_rate",
-            f"AAC has no sample rate of {sample_rate} Hz.",
-            f"Use one of {', '.join(map(str, AAC_RATES))}.",
-        )
-    return _mono(waveform)
-
-
-def _mono(waveform: NDArray[Any]) -> Waveform:
-    sound = np.asarray(waveform)
-    if sound.ndim != 1 or len(sound) == 0 or not np.issubdtype(sound.dtype, np.floating):
-        raise WrongUse(
-            "media.bad_waveform",
-            f"A waveform is a floating mono array [N] with N > 0, not {sound.dtype} {sound.shape}.",
-            "Average the channels and scale to -1..1.",
-        )
-    if not np.isfinite(sound).all():
-        raise WrongUse("media.bad_waveform", "The waveform holds NaN or infinite values.", "Find where they came from.")
-    return np.clip(sound, -1.0, 1.0).astype(np.float32)
-
-
 def _checked_frame(frame: NDArray[np.uint8], size: tuple[int, int] | None) -> NDArray[np.uint8]:
     if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
         what = f"{frame.dtype} {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
-        raise WrongUse("media.frame_shape", f"A frame is uint8 RGB [H, W, 3], not {what}.", "Convert it before writing.")
+        raise WrongUse(
+            "media.frame_shape", f"A frame is uint8 RGB [H, W, 3], not {what}.", "Convert it before writing."
+        )
     height, width = frame.shape[:2]
     if size is not None and (height, width) != size:
         raise WrongUse(
@@ -214,25 +191,3 @@ def _checked_frame(frame: NDArray[np.uint8], size: tuple[int, int] | None) -> ND
             "Crop or pad the frames by one pixel.",
         )
     return frame
-
-
-def write_audio(path: str | Path, waveform: NDArray[Any], sample_rate: int) -> None:
-    """Write a mono waveform ``[N]`` in -1..1 as 16-bit PCM WAV; the file appears whole or not at all.
-
-    A sample ``x`` becomes ``round(32768 x)`` kept within 16 bits, so that reading (``/ 32768``) is off by at most half a
-    step, and exact for what was 16-bit before.
-
-    Raises:
-        WrongUse: ``media.unknown_output``, ``media.bad_waveform``, ``media.bad_rate``.
-    """
-    path = Path(path)
-    if path.suffix.lower() != ".wav":
-        raise WrongUse("media.unknown_output", f"{path.name} does not end in .wav.", "Sound alone is written as WAV.")
-    if sample_rate <= 0:
-        raise WrongUse("media.bad_rate", f"A sample rate of {sample_rate} is not positive.", "Give samples a second.")
-    steps = np.clip(np.rint(_mono(waveform) * 32768.0), -32768, 32767).astype("<i2")
-    with atomic_file(path) as part, wave.open(str(part), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(sample_rate)
-        file.writeframes(steps.tobytes())

@@ -17,7 +17,7 @@ class GrowingArray(Generic[Scalar]):
     """Items of one shape, appended.
 
     Args:
-        dtype, shape: of one item. expected: how many items are likely to come; pages that are never written cost nothing.
+        dtype, shape: of one item. expected: how many items are likely to come; pages never written cost nothing.
         limit: most bytes. name: what to call the file in an error.
     """
 
@@ -48,7 +48,9 @@ class GrowingArray(Generic[Scalar]):
                 limit=self._limit,
             )
         if wanted > len(self._store):
-            larger = np.empty((min(self._most, max(wanted, len(self._store) * 3 // 2)), *self._store.shape[1:]), self._store.dtype)
+            larger = np.empty(
+                (min(self._most, max(wanted, len(self._store) * 3 // 2)), *self._store.shape[1:]), self._store.dtype
+            )
             larger[: self._count] = self.array
             self._store = larger
         room = self._store[self._count : wanted]

@@ -29,7 +29,9 @@ def open_regular(path: str | Path, limits: Limits | None = None) -> BinaryIO:
     except PermissionError as error:
         raise BadInput("media.no_permission", f"{path} may not be read.", "Check its permissions.") from error
     except OSError as error:
-        raise BadInput("media.not_a_file", f"{path} cannot be opened: {error.strerror}.", "Name a media file.") from error
+        raise BadInput(
+            "media.not_a_file", f"{path} cannot be opened: {error.strerror}.", "Name a media file."
+        ) from error
     except ValueError as error:
         raise BadInput("media.missing", f"{path!r} is not a path: {error}.", "Check the path.") from error
     try:

@@ -24,10 +24,11 @@ class VideoInfo:
     """A video stream's picture.
 
     Attributes:
-        width, height: pixels as coded, before rotation. pixel_format: FFmpeg's name. pixel_aspect: width of a pixel to its
-        height. rotation: degrees counter-clockwise by which a viewer turns the picture. rate: exact frames a second; the mean
-        when ``variable_rate``; None when there is nothing to tell it from. frames, keyframes: counted. reordered: frames are
-        stored in another order than shown (B-frames).
+        width, height: pixels as coded, before rotation.
+        pixel_format: FFmpeg's name. pixel_aspect: width of a pixel to its height.
+        rotation: degrees counter-clockwise by which a viewer turns the picture.
+        rate: exact frames a second; the mean when ``variable_rate``; None when there is nothing to tell it from.
+        frames, keyframes: counted. reordered: frames are stored in another order than shown (B-frames).
     """
 
     width: int
@@ -47,7 +48,8 @@ class AudioInfo:
     """An audio stream's sound.
 
     Attributes:
-        sample_rate: samples a second. channels: how many. layout: their names. samples: per channel, by the packets' times.
+        sample_rate: samples a second. channels: how many. layout: their names.
+        samples: per channel, by the packets' times.
     """
 
     sample_rate: int
@@ -61,10 +63,12 @@ class StreamInfo:
     """One stream.
 
     Attributes:
-        index: position in the file. kind: video, audio, subtitle, data or attachment. codec: decoder's name, None when there
-        is none. language: as tagged. dispositions: what the file marks it as (``default``, ``attached_pic`` ...).
-        time_base: seconds a tick. start: when it starts, in seconds on the container's clock. duration: seconds from its
-        first moment to its last, by its packets. packets, bytes: counted, without what players discard.
+        index: position in the file. kind: video, audio, subtitle, data or attachment.
+        codec: its name, None when there is no decoder for it. language: as tagged.
+        dispositions: what the file marks it as (``default``, ``attached_pic`` ...).
+        time_base: seconds a tick. start: when it starts, in seconds on the container's clock.
+        duration: seconds from its first moment to its last, by its packets.
+        packets, bytes: counted, without what players discard.
         video, audio: what only such streams have.
     """
 
@@ -88,7 +92,8 @@ class Probe:
 
     Attributes:
         path, size, sha256: the file. container, container_name: its format by content, short and long.
-        streams: all of them, in the file's order. default_video, default_audio: index of the stream that is read, or None.
+        streams: all of them, in the file's order.
+        default_video, default_audio: index of the stream that is read, or None.
     """
 
     path: Path
@@ -112,9 +117,10 @@ class Probe:
 
     @property
     def duration(self) -> Fraction | None:
-        """Seconds from the first moment of any picture or sound to the last; None when nothing says."""
-        media = [s for s in self.streams if s.video is not None or s.audio is not None]
-        spans = [(s.start, s.start + s.duration) for s in media if s.start is not None and s.duration is not None]
+        """Seconds from the first moment of any stream to the last of any; None when nothing says."""
+        spans = [
+            (s.start, s.start + s.duration) for s in self.streams if s.start is not None and s.duration is not None
+        ]
         return max(end for _, end in spans) - min(start for start, _ in spans) if spans else None
 
     @property
@@ -125,7 +131,7 @@ class Probe:
         return self.audio.start - self.video.start
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON types only: fractions become ``"30000/1001"`` with a float of seconds or hertz beside nothing lost."""
+        """JSON types only: fractions become ``"30000/1001"``; ``duration_s`` is the duration as a number."""
         plain: dict[str, Any] = _plain(asdict(self))
         duration, offset = self.duration, self.audio_offset
         plain["duration"] = _plain(duration)

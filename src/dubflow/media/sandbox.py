@@ -3,7 +3,8 @@
 The parent opens the file and hands the open descriptor over; the child can open nothing (see
 :mod:`dubflow.media.confinement`). The parent keeps the wall time, checks every announced size before it sets memory
 aside, and turns the child's end into a typed error. The zygote starts with the first use, takes about a third of a
-second, and ends with its parent whatever way that ends; a file then costs a fork. Jobs may run at once, from threads too.
+second, and ends with its parent whatever way that ends; a file then costs a fork. Jobs may run at once, from threads
+too.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Sandbox:
         environment = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
         environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
         command = [sys.executable, "-P", "-m", "dubflow.media._zygote", str(theirs.fileno())]
-        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no outside text
+        self._process = subprocess.Popen(
             command,
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
@@ -64,7 +65,9 @@ class Sandbox:
             self._process.kill()
             self._process.wait()
             raise OurFault(
-                "media.no_reader", "The decoding process did not start.", "Run `dubflow doctor`; PyAV or soxr may be missing."
+                "media.no_reader",
+                "The decoding process did not start.",
+                "Run `dubflow doctor`; PyAV or soxr may be missing.",
             )
         ours.settimeout(None)
         self._control = ours

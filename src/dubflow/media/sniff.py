@@ -18,8 +18,8 @@ _PLAYLIST_STARTS = (
 _PLAYLIST_ROOTS = (b"<mpd", b"<smoothstreamingmedia", b"<asx", b"<smil", b"<playlist")
 
 _ARCHIVE_STARTS = (
-    b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07",
-    b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18", b"MSCF",
+    b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"7z\xbc\xaf\x27\x1c",
+    b"Rar!\x1a\x07", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18", b"MSCF",
 )  # fmt: skip
 
 _STARTS: tuple[tuple[bytes, str], ...] = (

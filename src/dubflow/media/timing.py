@@ -1,4 +1,4 @@
-"""Exact arithmetic of presentation times: which frame is shown when, where a sample belongs, whether a rate is constant.
+"""Exact arithmetic of presentation times: which frame is shown when, how many samples, whether a rate is constant.
 
 Nothing here knows files; all of it is integers and fractions, so that an hour at 30000/1001 frames a second ends on the
 same tick as it would on paper.
@@ -20,7 +20,18 @@ SAMPLING_PHASE = Fraction(9, 20)
 
 COMMON_RATES = tuple(
     Fraction(n, d)
-    for n, d in ((25, 1), (30000, 1001), (24000, 1001), (24, 1), (30, 1), (50, 1), (60000, 1001), (60, 1), (15, 1), (12, 1))
+    for n, d in (
+        (25, 1),
+        (30000, 1001),
+        (24000, 1001),
+        (24, 1),
+        (30, 1),
+        (50, 1),
+        (60000, 1001),
+        (60, 1),
+        (15, 1),
+        (12, 1),
+    )
 )
 
 
@@ -64,9 +75,10 @@ class FrameSampler:
 
 
 def frame_map(pts: Sequence[int], end: int, time_base: Fraction, fps: Fraction | None) -> NDArray[np.int64]:
-    """Index of the source frame shown at each output frame, for frames at ascending ticks ``pts`` that end at ``end``."""
+    """Index of the source frame shown at each output frame; frames come at ascending ticks ``pts``, the last to ``end``."""
     sampler = FrameSampler(time_base, fps)
-    counts = [sampler.show(tick) for tick in pts][1:] + [sampler.finish(end)]
+    _, *counts = [sampler.show(tick) for tick in pts]
+    counts.append(sampler.finish(end))
     return np.repeat(np.arange(len(pts), dtype=np.int64), counts)
 
 
@@ -79,8 +91,8 @@ def constant_rate(pts: Sequence[int], time_base: Fraction, claimed: Iterable[Fra
     """The exact rate on whose grid every frame lies to within one tick, or None when there is none (variable rate).
 
     A container with coarse ticks (a millisecond in Matroska) can only say 29.97 roughly; a rate fits when no frame,
-    however late in the file, is further than a tick from where that rate puts it. What the container claims is tried first,
-    then the common rates, then the mean over the file.
+    however late in the file, is further than a tick from where that rate puts it. What the container claims is tried
+    first, then the common rates, then the mean over the file.
 
     Args:
         pts: ascending ticks of all frames, at least two.
