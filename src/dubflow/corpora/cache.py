@@ -128,9 +128,13 @@ class Store:
         self._shards = shards
         self._shard_of = {key: name for name, shard in shards.items() for key in shard.keys}
 
-    def shard_of(self, key: str) -> str | None:
-        """Name of the shard that holds ``key``."""
-        return self._shard_of.get(key)
+    def shard_of(self, key: str) -> str:
+        """Name of the shard that holds ``key``, after :meth:`pack`."""
+        return self._shard_of[key]
+
+    def meta(self, key: str) -> dict[str, Any]:
+        """What was stored beside the arrays of ``key``, after :meth:`pack`."""
+        return self._shards[self._shard_of[key]].meta(key)
 
     def read(self, key: str) -> tuple[dict[str, Any], dict[str, Any]]:
         """Arrays and meta of ``key``, wherever it lies; arrays are views of a memory map."""

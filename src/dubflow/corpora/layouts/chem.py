@@ -57,7 +57,9 @@ def read(root: Path, options: ReadOptions | None = None, report: Progress | None
     }
     if not lists:
         raise BadInput(
-            "chem.no_lists", f"{root} has none of {', '.join(_LIST_NAMES)}.", "Name the lists, e.g. --train-list FILE."
+            "corpora.chem_no_lists",
+            f"{root} has none of {', '.join(_LIST_NAMES)}.",
+            "Name the lists, e.g. --train-list FILE.",
         )
     listing = Listing()
     index = MediaIndex(media_root)
@@ -70,7 +72,9 @@ def read(root: Path, options: ReadOptions | None = None, report: Progress | None
 def _list_line(listing: Listing, index: MediaIndex, line: str, where: str, split: Split) -> None:
     entry = _entry(line)
     if entry is None:
-        listing.broken(where, "chem.bad_line", "Neither `name|speaker|{phones}|text` nor `name|file|phones|text`.")
+        listing.broken(
+            where, "corpora.chem_bad_line", "Neither `name|speaker|{phones}|text` nor `name|file|phones|text`."
+        )
         return
     try:
         path = _file(index, entry)

@@ -73,7 +73,7 @@ def _listing(root: Path, media_root: Path, options: ReadOptions) -> Listing:
         _list_clip(listing, key, media.get(key, []), aligns.get(key), root, split)
     if wanted is not None:
         for key in sorted(set(media) - set(wanted), key=str):
-            listing.left_out(_name(key), "grid.not_in_lists", "The split lists do not name it.")
+            listing.left_out(_name(key), "corpora.grid_not_in_lists", "The split lists do not name it.")
     return listing
 
 
@@ -88,7 +88,7 @@ def _list_clip(
     text = sentence(code)
     words: tuple[Interval, ...] = ()
     if text is None:
-        listing.broken(_name(key), "grid.not_a_code", f"{code!r} does not spell a GRID sentence.")
+        listing.broken(_name(key), "corpora.grid_not_a_code", f"{code!r} does not spell a GRID sentence.")
         return
     if align is not None:
         try:
@@ -98,7 +98,9 @@ def _list_clip(
             return
         said = " ".join(word.label for word in words)
         if said != text:
-            listing.broken(_name(key), "grid.align_disagrees", f"The alignment says {said!r}, the name {text!r}.")
+            listing.broken(
+                _name(key), "corpora.grid_align_disagrees", f"The alignment says {said!r}, the name {text!r}."
+            )
             return
     source = {
         "align": None if align is None else align.relative_to(root).as_posix(),
@@ -126,7 +128,9 @@ def _media(media_root: Path, speakers: Mapping[str, str], listing: Listing) -> d
     for path in MediaIndex(media_root, MEDIA_SUFFIXES).files:
         code = path.stem.split("-")[-1]
         if sentence(code) is None:
-            listing.left_out(path.as_posix(), "grid.not_a_code", f"{path.stem!r} does not spell a GRID sentence.")
+            listing.left_out(
+                path.as_posix(), "corpora.grid_not_a_code", f"{path.stem!r} does not spell a GRID sentence."
+            )
         else:
             found.setdefault((_speaker(path.as_posix(), speakers), code), []).append(path.as_posix())
     return found
@@ -169,7 +173,7 @@ def _wanted(lists: Mapping[Split, Path], listing: Listing) -> dict[Key, Split] |
             match = _LIST_ENTRY.fullmatch(line)
             where = f"{Path(path).name}:{number}"
             if match is None:
-                listing.broken(where, "grid.bad_list_line", f"{line!r} is not `speaker/…/code`.")
+                listing.broken(where, "corpora.grid_bad_list_line", f"{line!r} is not `speaker/…/code`.")
                 continue
             key = (match["speaker"], match["code"])
             if key in wanted:

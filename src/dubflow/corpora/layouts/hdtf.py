@@ -37,7 +37,9 @@ def read(root: Path, options: ReadOptions | None = None, report: Progress | None
     options = options or ReadOptions()
     tables = sorted(Path(root).glob(f"*{_TIMES}"))
     if not tables:
-        raise BadInput("hdtf.no_tables", f"{root} has no *{_TIMES}.", "Give the folder HDTF_dataset of the project.")
+        raise BadInput(
+            "corpora.hdtf_no_tables", f"{root} has no *{_TIMES}.", "Give the folder HDTF_dataset of the project."
+        )
     media_root = options.media_root(root)
     index = MediaIndex(media_root, VIDEO_SUFFIXES)
     listing = Listing()
@@ -59,9 +61,9 @@ def _list_table(listing: Listing, index: MediaIndex, table: Path) -> None:
         for part, text in enumerate(spans):
             _list_span(listing, index, f"{stem}_{part}", stem, text, where, urls, crops)
         if not spans:
-            listing.broken(where, "hdtf.no_span", f"{name} has no time span.")
+            listing.broken(where, "corpora.hdtf_no_span", f"{name} has no time span.")
     for stem in sorted(set(urls) - annotated):
-        listing.left_out(f"{prefix} {stem}", "hdtf.not_annotated", "It has an address and no time spans.")
+        listing.left_out(f"{prefix} {stem}", "corpora.hdtf_not_annotated", "It has an address and no time spans.")
 
 
 def _list_span(
@@ -77,7 +79,7 @@ def _list_span(
     item = f"{where} {clip}"
     span = _seconds(text)
     if span is None:
-        listing.broken(item, "hdtf.bad_span", f"{text!r} is not mm:ss-mm:ss with its end after its start.")
+        listing.broken(item, "corpora.hdtf_bad_span", f"{text!r} is not mm:ss-mm:ss with its end after its start.")
         return
     try:
         inside(index.root, clip)
@@ -86,7 +88,9 @@ def _list_span(
         listing.broken(item, error.code, error.headline)
         return
     if path is None and uncut is not None:
-        listing.left_out(item, "hdtf.not_cut", f"{uncut} is the whole video: cut {text} out of it as {clip}.mp4.")
+        listing.left_out(
+            item, "corpora.hdtf_not_cut", f"{uncut} is the whole video: cut {text} out of it as {clip}.mp4."
+        )
         return
     url = next(iter(urls.get(video, [])), None)
     source: dict[str, Any] = {"url": url, "span_s": list(span), "crop_xwyh": crops.get(clip)}
@@ -100,7 +104,7 @@ def _list_span(
 def _columns(listing: Listing, table: Path) -> dict[str, list[str]]:
     """First column (without ``.mp4``) to the others."""
     if not table.is_file():
-        listing.missing(table.name, "hdtf.table_missing", "The table is not there: its facts stay unknown.")
+        listing.missing(table.name, "corpora.hdtf_table_missing", "The table is not there: its facts stay unknown.")
         return {}
     rows = (line.split() for _, line in read_lines(table))
     return {_stem(name): rest for name, *rest in rows}

@@ -41,10 +41,12 @@ def _list_utterance(listing: Listing, root: Path, stem: str, audio: Path | None,
     folders = (root.absolute() / stem).parts[:-1]
     speaker, chapter = folders[-2:]
     if path.name.split("_")[:2] != [speaker, chapter]:
-        listing.broken(stem, "libritts.name_disagrees", f"{path.name!r} does not lie in its speaker/chapter folder.")
+        listing.broken(
+            stem, "corpora.libritts_name_disagrees", f"{path.name!r} does not lie in its speaker/chapter folder."
+        )
         return
     if not has_text:
-        listing.broken(stem, "libritts.no_text", f"{path.name}{_NORMALIZED} is not beside it.")
+        listing.broken(stem, "corpora.libritts_no_text", f"{path.name}{_NORMALIZED} is not beside it.")
         return
     original = root / f"{stem}{_ORIGINAL}"
     subset = folders[-3] if len(folders) > 2 else ""

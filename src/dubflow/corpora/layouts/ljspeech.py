@@ -38,7 +38,7 @@ def read(root: Path, options: ReadOptions | None = None, report: Progress | None
     for number, line in read_lines(root / table):
         named.add(_list_line(listing, index, line, f"{Path(table).name}:{number}"))
     for stem in sorted({path.stem for path in index.files} - named):
-        listing.left_out(stem, "ljspeech.not_in_table", "metadata.csv does not name it.")
+        listing.left_out(stem, "corpora.ljspeech_not_in_table", "metadata.csv does not name it.")
     return gather(root, listing, options, report)
 
 
@@ -46,7 +46,7 @@ def _list_line(listing: Listing, index: MediaIndex, line: str, where: str) -> st
     """List one line; returns the stem that it names, or an empty string."""
     fields = line.split("|")
     if len(fields) not in (2, 3) or not fields[0]:
-        listing.broken(where, "ljspeech.bad_line", f"{line[:60]!r} is not `id|text|normalised text`.")
+        listing.broken(where, "corpora.ljspeech_bad_line", f"{line[:60]!r} is not `id|text|normalised text`.")
         return ""
     name, raw = fields[0], fields[1]
     try:

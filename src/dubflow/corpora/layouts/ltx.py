@@ -56,7 +56,7 @@ def find_table(root: Path, named: Path | None) -> Path:
     """The table meant by a folder or file.
 
     Raises:
-        BadInput: ``ltx.no_table`` when there is none, ``ltx.which_table`` when there are several.
+        BadInput: ``corpora.ltx_no_table`` when there is none, ``corpora.ltx_which_table`` when there are several.
     """
     if named is not None:
         return Path(root) / named
@@ -64,7 +64,11 @@ def find_table(root: Path, named: Path | None) -> Path:
         return root
     tables = sorted(path for suffix in ("csv", "json", "jsonl") for path in root.glob(f"*.{suffix}"))
     if len(tables) != 1:
-        code, what = ("ltx.which_table", "several tables") if tables else ("ltx.no_table", "no .csv, .json or .jsonl")
+        code, what = (
+            ("corpora.ltx_which_table", "several tables")
+            if tables
+            else ("corpora.ltx_no_table", "no .csv, .json or .jsonl")
+        )
         raise BadInput(code, f"{root} has {what}.", "Name the one you mean with --table.")
     return tables[0]
 
@@ -73,7 +77,7 @@ def records(table: Path) -> list[Any]:
     """Rows of a CSV, JSON (a list of objects) or JSONL table.
 
     Raises:
-        BadInput: ``ltx.bad_table``.
+        BadInput: ``corpora.ltx_bad_table``.
     """
     try:
         text = table.read_text(encoding="utf-8-sig")
@@ -84,21 +88,23 @@ def records(table: Path) -> list[Any]:
         content = json.loads(text)
     except (OSError, ValueError, csv.Error) as error:
         raise BadInput(
-            "ltx.bad_table", f"{table} cannot be read: {error}.", "Give a CSV, JSON or JSONL table."
+            "corpora.ltx_bad_table", f"{table} cannot be read: {error}.", "Give a CSV, JSON or JSONL table."
         ) from error
     if not isinstance(content, list):
-        raise BadInput("ltx.bad_table", f"{table} is not a list of objects.", "Give a CSV, JSON or JSONL table.")
+        raise BadInput(
+            "corpora.ltx_bad_table", f"{table} is not a list of objects.", "Give a CSV, JSON or JSONL table."
+        )
     return content
 
 
 def _list_record(listing: Listing, media_root: Path, record: Any, where: str, licence: str | None) -> None:
     if not isinstance(record, dict):
-        listing.broken(where, "ltx.bad_record", "It is not an object.")
+        listing.broken(where, "corpora.ltx_bad_record", "It is not an object.")
         return
     try:
         named = _first(record, CLIP_COLUMNS)
         if named is None:
-            raise BadInput("ltx.bad_record", f"It has none of the columns {', '.join(CLIP_COLUMNS)}.")
+            raise BadInput("corpora.ltx_bad_record", f"It has none of the columns {', '.join(CLIP_COLUMNS)}.")
         path = inside(media_root, named)
         files = {role: _first(record, names) for role, names in FILE_COLUMNS.items()}
         extras = {role: inside(media_root, name) for role, name in files.items() if name is not None}
@@ -107,7 +113,7 @@ def _list_record(listing: Listing, media_root: Path, record: Any, where: str, li
         return
     item = f"{where} {path}"
     if path.lower().endswith(IMAGE_SUFFIXES):
-        listing.left_out(item, "ltx.image", "A still image is no clip.")
+        listing.left_out(item, "corpora.ltx_image", "A still image is no clip.")
         return
     caption = str(record.get("caption") or "") or None
     language, transcript = said(caption)
@@ -137,11 +143,11 @@ def _first(record: dict[str, Any], names: tuple[str, ...]) -> str | None:
     """The value under the first of ``names`` that holds one.
 
     Raises:
-        BadInput: ``ltx.bad_record`` when two of them hold different values, or one is no text.
+        BadInput: ``corpora.ltx_bad_record`` when two of them hold different values, or one is no text.
     """
     values = {name: record[name] for name in names if record.get(name)}
     if any(not isinstance(value, str) for value in values.values()):
-        raise BadInput("ltx.bad_record", f"{', '.join(values)} must hold a path.")
+        raise BadInput("corpora.ltx_bad_record", f"{', '.join(values)} must hold a path.")
     if len(set(values.values())) > 1:
-        raise BadInput("ltx.bad_record", f"{' and '.join(values)} name different files.")
+        raise BadInput("corpora.ltx_bad_record", f"{' and '.join(values)} name different files.")
     return next(iter(values.values()), None)

@@ -29,7 +29,9 @@ def read(root: Path, options: ReadOptions | None = None, report: Progress | None
     root = Path(root)
     files = [root] if root.is_file() else sorted(root.glob("*.json"))
     if not files:
-        raise BadInput("talkvid.no_records", f"{root} has no .json file.", "Give the file of records or its folder.")
+        raise BadInput(
+            "corpora.talkvid_no_records", f"{root} has no .json file.", "Give the file of records or its folder."
+        )
     media_root = options.media_root(root if root.is_dir() else root.parent)
     index = MediaIndex(media_root, VIDEO_SUFFIXES)
     listing = Listing()
@@ -44,19 +46,19 @@ def _records(file: Path) -> list[Any]:
         content = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise BadInput(
-            "talkvid.bad_json", f"{file} is not JSON: {error}.", "A copy was cut short: copy it again."
+            "corpora.talkvid_bad_json", f"{file} is not JSON: {error}.", "A copy was cut short: copy it again."
         ) from error
     return content if isinstance(content, list) else [content]
 
 
 def _list_record(listing: Listing, index: MediaIndex, record: Any, where: str) -> None:
     if not isinstance(record, dict) or not isinstance(record.get("info"), dict):
-        listing.broken(where, "talkvid.bad_record", "It is not an object with `info`.")
+        listing.broken(where, "corpora.talkvid_bad_record", "It is not an object with `info`.")
         return
     info = record["info"]
     name = str(record.get("id") or "") or _downloaded_name(record)
     if name is None:
-        listing.broken(where, "talkvid.bad_record", "It has neither `id` nor a video link with times.")
+        listing.broken(where, "corpora.talkvid_bad_record", "It has neither `id` nor a video link with times.")
         return
     try:
         path = index.one(name) or _downloaded(index, record)
