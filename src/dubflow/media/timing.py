@@ -75,7 +75,7 @@ class FrameSampler:
 
 
 def frame_map(pts: Sequence[int], end: int, time_base: Fraction, fps: Fraction | None) -> NDArray[np.int64]:
-    """Index of the source frame shown at each output frame; frames come at ascending ticks ``pts``, the last to ``end``."""
+    """Index of the source frame shown at each output frame; frames come at ascending ``pts`` until ``end``."""
     sampler = FrameSampler(time_base, fps)
     _, *counts = [sampler.show(tick) for tick in pts]
     counts.append(sampler.finish(end))
@@ -91,8 +91,9 @@ def constant_rate(pts: Sequence[int], time_base: Fraction, claimed: Iterable[Fra
     """The exact rate on whose grid every frame lies to within one tick, or None when there is none (variable rate).
 
     A container with coarse ticks (a millisecond in Matroska) can only say 29.97 roughly; a rate fits when no frame,
-    however late in the file, is further than a tick from where that rate puts it. What the container claims is tried
-    first, then the common rates, then the mean over the file.
+    however late in the file, is further than a tick from where that rate puts it. Tried in this order: what the
+    container claims, where that is a whole number of ticks or a common rate; the common rates; its other claims, which
+    are rounded; the mean over the file.
 
     Args:
         pts: ascending ticks of all frames, at least two.
@@ -101,7 +102,9 @@ def constant_rate(pts: Sequence[int], time_base: Fraction, claimed: Iterable[Fra
     if len(ticks) < 2 or ticks[-1] <= 0:
         return None
     mean = (len(ticks) - 1) / (int(ticks[-1]) * time_base)
-    for rate in dict.fromkeys((*claimed, *COMMON_RATES, mean)):
+    claims = list(claimed)
+    exact = [rate for rate in claims if rate > 0 and ((rate * time_base).numerator == 1 or rate in COMMON_RATES)]
+    for rate in dict.fromkeys((*exact, *COMMON_RATES, *claims, mean)):
         if rate > 0 and _on_grid(ticks, 1 / (rate * time_base)):
             return rate
     return None
