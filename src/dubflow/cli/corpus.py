@@ -75,9 +75,8 @@ def _split_lists(words: list[str]) -> dict[Any, Path]:
     for word in words:
         split, equals, path = word.partition("=")
         if not equals or split not in ("train", "val", "test") or not path:
-            raise WrongUse(
-                "cli.bad_split_list", f"{word!r} is not SPLIT=FILE.", "For example --split-list val=list.txt."
-            )
+            hint = "For example --split-list val=list.txt."
+            raise WrongUse("cli.bad_split_list", f"{word!r} is not SPLIT=FILE.", hint)
         lists[split] = Path(path)
     return lists
 

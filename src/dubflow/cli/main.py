@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from dubflow import __version__
-from dubflow.cli import doctor, output, probe
+from dubflow.cli import corpus, demo, doctor, output, prepare, probe, talkers
 from dubflow.errors import DubflowError, ExitCode, OurFault
 
 app = typer.Typer(
@@ -27,8 +27,11 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("doctor")(doctor.doctor)
-
+app.command("demo")(demo.demo)
 app.command("probe")(probe.probe)
+app.add_typer(talkers.app, name="talkers")
+app.add_typer(corpus.app, name="corpus")
+app.command("prepare")(prepare.prepare)
 
 
 def _version(wanted: bool) -> None:

@@ -45,6 +45,7 @@ def emit(result: dict[str, Any], as_json: bool, human: Callable[[Console], None]
 def print_table(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """A plain table; numbers to the right, everything else to the left."""
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for index, column in enumerate(columns):
@@ -53,7 +54,7 @@ def print_table(console: Console, title: str, columns: Sequence[str], rows: Sequ
         last = index == len(columns) - 1
         table.add_column(column, justify="right" if numeric else "left", no_wrap=not last, overflow="fold")
     for row in rows:
-        table.add_row(*(_cell(value) for value in row))
+        table.add_row(*(Text(_cell(value)) for value in row))  # Text, because a string's [brackets] would be markup
     console.print(table)
 
 
