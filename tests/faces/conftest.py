@@ -58,3 +58,17 @@ def grid_frames(shared_data: Path) -> np.ndarray:
 @pytest.fixture(scope="session")
 def grid_tracks(grid_frames: np.ndarray) -> FaceTracks:
     return MediaPipeLandmarker().landmarks(grid_frames)
+
+
+@pytest.fixture(scope="session")
+def grid_lips(grid_frames: np.ndarray, grid_tracks: FaceTracks) -> np.ndarray:
+    from dubflow.faces.crops import crop_lips
+
+    return crop_lips(grid_frames, grid_tracks.main)
+
+
+@pytest.fixture(scope="session")
+def grid_face(grid_frames: np.ndarray, grid_tracks: FaceTracks) -> np.ndarray:
+    from dubflow.faces.crops import crop_face
+
+    return crop_face(grid_frames, grid_tracks.main)

@@ -25,6 +25,10 @@ FLAT = 4.0
 
 FACE_SIDE = 64
 
+# Of the 64 x 64 face: the height of eyes and brows, and the left brow, what lies between, the right brow.
+BROW_ROWS = slice(9, 35)
+BROW_COLUMNS = (slice(14, 26), slice(26, 37), slice(37, 49))
+
 
 class EmbeddedLipFeatures:
     """Lip features [F, 512] by fixed transforms; implements ``LipFeatures``.
@@ -65,9 +69,10 @@ class EmbeddedLipFeatures:
 class EmbeddedFaceFeatures:
     """Face features [F, 256] by fixed transforms; implements ``FaceFeatures``.
 
-    Layout: 121 cosine coefficients of the whole crop's brightness; 36 of the band of eyes and brows after a vertical
-    difference (where brows and lids are); 30 of the lower face (jaw); 25 of the picture minus its mirror image (yaw and
-    roll); 32 of its two colour differences (skin, hair, lips); 12 means and deviations of colour by thirds of height.
+    Layout: 121 cosine coefficients of the whole crop's brightness; 36 of the brightness down three strips of eyes and
+    brows, left, middle and right (brows, lids); 30 of the lower face (jaw); 25 of the left half minus the mirrored
+    right half (yaw, roll); 32 of two measures of colour (skin, hair, lips); 12 means and deviations of these by thirds
+    of the height.
     """
 
     id = "embedded-face-1"
@@ -88,21 +93,22 @@ def _face_block(crops: Picture) -> Floats:
     colour = colour.astype(np.float32)
     grey = colour @ np.array([0.299, 0.587, 0.114], np.float32)
     light = _normalised(grey)
-    brows = np.diff(light[:, 11:36], axis=1)
-    # Differences of logarithms do not change when all channels are scaled together.
-    logs = np.log(colour + 8.0)
-    redness, blueness = logs[..., 0] - logs[..., 1], logs[..., 2] - logs[..., 1]
+    # Each strip is averaged across, which leaves how high brows and lids are.
+    strips = [light[:, BROW_ROWS, columns].mean(axis=2, keepdims=True) for columns in BROW_COLUMNS]
+    # Shares do not change when all channels are scaled together; the constant keeps black from being any colour.
+    shares = 16 * colour / (colour.sum(axis=3, keepdims=True) + 24.0)
+    redness, blueness = shares[..., 0] - shares[..., 1], shares[..., 2] - shares[..., 1]
     thirds = np.stack([redness, blueness], axis=-1)[:, :63].reshape(len(crops), 3, -1, 2)
     block: Floats = np.concatenate(
         [
             _cosines(light, 11, 11),
-            _cosines(brows, 6, 6),
+            *(_cosines(strip, 12, 1) for strip in strips),
             _cosines(light[:, 36:], 5, 6),
-            _cosines(light - light[:, :, ::-1], 5, 5),
-            4 * _cosines(redness, 4, 4),
-            4 * _cosines(blueness, 4, 4),
-            4 * thirds.mean(axis=2).reshape(len(crops), 6),
-            4 * thirds.std(axis=2).reshape(len(crops), 6),
+            _cosines((light - light[:, :, ::-1])[:, :, : FACE_SIDE // 2], 5, 5),
+            _cosines(redness, 4, 4),
+            _cosines(blueness, 4, 4),
+            thirds.mean(axis=2).reshape(len(crops), 6),
+            thirds.std(axis=2).reshape(len(crops), 6),
         ],
         axis=1,
     ).astype(np.float32)
@@ -124,7 +130,8 @@ def _cosines(pictures: Floats, rows: int, columns: int) -> Floats:
     """
     height, width = pictures.shape[1:]
     vertical, horizontal = _cosine_basis(height, rows), _cosine_basis(width, columns)
-    coefficients = np.einsum("rh,fhw,cw->frc", vertical, pictures, horizontal, optimize=True)
+    # Frame by frame inside: one large product would round differently with the number of frames.
+    coefficients = vertical @ pictures @ horizontal.T
     distance = 1.0 + np.hypot(np.arange(rows)[:, None], np.arange(columns)[None, :])
     scaled: Floats = (coefficients * distance / np.sqrt(height * width)).astype(np.float32)
     return scaled.reshape(len(pictures), rows * columns)
