@@ -49,7 +49,9 @@ def test_constant_rates_by_picture(maker, shown, name, rate, time_base):
 
 def test_b_frames_come_in_the_order_they_are_shown(maker, shown):
     ticks = grid(60, Fraction(25), Fraction(1, 12800))
-    path = maker.video("b.mp4", ticks, Fraction(1, 12800), options={"bf": "3", "b-pyramid": "normal", "preset": "medium"})
+    path = maker.video(
+        "b.mp4", ticks, Fraction(1, 12800), options={"bf": "3", "b-pyramid": "normal", "preset": "medium"}
+    )
     assert probe(path).video.video.reordered
     clip = read_clip(path, audio=False)
     assert shown(clip.frames) == list(range(60))
@@ -72,12 +74,16 @@ def test_variable_rate_by_picture(maker, shown):
 
 
 def test_a_long_last_frame_is_shown_for_as_long_as_it_says(maker, shown):
-    path = maker.video("slides.mp4", [0, 12800, 25600], Fraction(1, 12800), options={"bf": "0"}, last_duration=3 * 12800)
+    path = maker.video(
+        "slides.mp4", [0, 12800, 25600], Fraction(1, 12800), options={"bf": "0"}, last_duration=3 * 12800
+    )
     clip = read_clip(path, audio=False)
     assert shown(clip.frames) == [0] * 25 + [1] * 25 + [2] * 75
 
 
-@pytest.mark.parametrize(("name", "start"), [("late.mp4", Fraction(1, 2)), ("late.mkv", Fraction(3)), ("late.ts", Fraction(2))])
+@pytest.mark.parametrize(
+    ("name", "start"), [("late.mp4", Fraction(1, 2)), ("late.mkv", Fraction(3)), ("late.ts", Fraction(2))]
+)
 def test_sound_and_picture_keep_their_distance_whatever_starts_first(maker, clicking, name, start):
     # A click every second on the container's clock; the picture starts at `start`, the sound at 0.
     sound = clicking(5.0, 16000, [0.25, 1.25, 2.25, 3.25, 4.25])

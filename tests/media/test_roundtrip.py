@@ -149,7 +149,13 @@ def test_stereo_becomes_the_mean(maker, tmp_path):
     ],
 )
 def test_wrong_use_is_refused_and_leaves_nothing(tmp_path, arguments, code):
-    given_ = {"path": "x.mp4", "frames": [np.zeros((64, 64, 3), np.uint8)], "fps": 25, "waveform": np.zeros(100), **arguments}
+    given_ = {
+        "path": "x.mp4",
+        "frames": [np.zeros((64, 64, 3), np.uint8)],
+        "fps": 25,
+        "waveform": np.zeros(100),
+        **arguments,
+    }
     with pytest.raises(WrongUse) as caught:
         write_clip(tmp_path / given_.pop("path"), **given_)
     assert caught.value.code == code

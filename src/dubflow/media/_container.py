@@ -14,7 +14,8 @@ from av.container import InputContainer
 from av.stream import Disposition, Stream
 
 from dubflow.errors import BadInput
-from dubflow.media.completeness import check_whole
+from dubflow.media._complaints import refused_size
+from dubflow.media.completeness import check_whole, declared_samples
 from dubflow.media.limits import Limits
 from dubflow.media.sniff import HEAD_BYTES, sniff
 
@@ -76,6 +77,12 @@ class Untrusted:
         file = DescriptorFile(descriptor)
         self.demuxer = sniff(file.read(HEAD_BYTES), name)
         check_whole(file, os.fstat(descriptor).st_size, self.demuxer, name)
+        self._declared_samples = declared_samples(file, self.demuxer)
+
+    @property
+    def counts_samples(self) -> bool:
+        """Whether the container says how many samples it holds."""
+        return self._declared_samples is not None
 
     @contextmanager
     def open(self) -> Iterator[InputContainer]:
@@ -113,8 +120,28 @@ class Untrusted:
         raise BadInput(f"media.{code}", f"{self.name} {what}.", hint, **details)
 
     def damaged(self, what: str) -> NoReturn:
-        """Raise ``media.damaged`` about this file."""
+        """Raise ``media.damaged`` about this file, or ``media.too_large_pixels`` if that is why nothing came."""
+        size = refused_size()
+        if size is not None:
+            self.check_pixels(*size)
         self.refuse("damaged", f"is damaged: {what}", "Copy or convert it again.")
+
+    def truncated(self, what: str) -> NoReturn:
+        """Raise ``media.truncated`` about this file."""
+        self.refuse("truncated", f"is cut off: {what}", "Copy or download it again; only whole files are read.")
+
+    def check_samples(self, until: int, present: int) -> None:
+        """Refuse sound that is not all there, where the container counts it.
+
+        Args:
+            until: the sound's end, in samples from its beginning. present: how many samples there are until then.
+        """
+        if self._declared_samples is None:
+            return
+        if until < self._declared_samples:
+            self.truncated(f"it has {until} of {self._declared_samples} samples")
+        if present < self._declared_samples:
+            self.damaged(f"{self._declared_samples - present} samples are missing inside")
 
     def check_seconds(self, seconds: Fraction) -> None:
         """Refuse media time beyond the limit."""
@@ -159,11 +186,9 @@ class Untrusted:
             stream = streams[track]
         else:
             self.refuse("no_such_track", f"has {len(streams)} {kind} tracks and no track {track}", "Count from 0.")
-        codec = codec_name(stream)
-        if codec is None or not (codec in _CODECS or codec.startswith("pcm_")):
-            self.refuse(
-                "unsupported_codec", f"holds {kind} in {codec or 'an unknown codec'}", "Convert it to H.264 and AAC."
-            )
+        if not decodable(stream):
+            codec = codec_name(stream) or "an unknown codec"
+            self.refuse("unsupported_codec", f"holds {kind} in {codec}", "Convert it to H.264 and AAC.")
         if kind == "video":
             self.check_pixels(stream.codec_context.width, stream.codec_context.height)
         # One thread: the same errors and the same bytes on every machine; callers run files in parallel, not frames.
@@ -175,6 +200,12 @@ def codec_name(stream: Stream) -> str | None:
     """The codec's canonical name; None when there is no decoder for it."""
     context = getattr(stream, "codec_context", None)
     return None if context is None or context.codec is None else str(context.codec.canonical_name)
+
+
+def decodable(stream: Stream) -> bool:
+    """Whether the stream's codec is one that is decoded here."""
+    codec = codec_name(stream)
+    return codec is not None and (codec in _CODECS or codec.startswith("pcm_"))
 
 
 def playable(container: InputContainer, kind: str) -> list[Any]:
@@ -196,22 +227,26 @@ def decoded(
     every packet must decode, or half a clip would pass for a whole one.
 
     Raises:
-        BadInput: ``media.damaged``.
+        BadInput: ``media.truncated`` when the last packet does not decode, ``media.damaged`` when another does not.
     """
     started = False
+    failed: av.FFmpegError | None = None
     for packet in container.demux(stream):
+        if failed is not None and packet.size:
+            untrusted.damaged(f"a packet does not decode ({failed.strerror})")
         each(packet)
         try:
             frames = packet.decode()
         except av.error.EOFError:
-            return
+            break
         except MemoryError:
             raise
         except av.FFmpegError as error:
-            if started:
-                untrusted.damaged(f"a packet does not decode ({error.strerror})")
+            failed = error if started else None
             continue
         started = started or bool(frames)
         yield from frames
+    if failed is not None:
+        untrusted.truncated("its last packet does not decode")
     if not started:
         untrusted.damaged("nothing in it decodes")

@@ -14,7 +14,7 @@ from typing import Any
 import av
 
 from dubflow.errors import BadInput, DubflowError, OurFault
-from dubflow.media import _picture, _remux, _sound, _survey, wire
+from dubflow.media import _complaints, _picture, _remux, _sound, _survey, wire
 from dubflow.media._container import Untrusted
 from dubflow.media.confinement import confine
 from dubflow.media.limits import Limits
@@ -36,6 +36,7 @@ def warm_up() -> None:
     """Load what a job needs: afterwards it can open nothing, its own modules included."""
     import soxr
 
+    _complaints.listen()
     # PyAV imports the classes of a kind of stream when it meets the first one.
     for module in pkgutil.walk_packages(av.__path__, "av."):
         if module.name not in _NOT_NEEDED:

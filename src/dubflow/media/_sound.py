@@ -79,9 +79,11 @@ class Timeline:
     def pieces(self) -> Iterator[Waveform]:
         """Consecutive pieces from clip time zero on."""
         position = 0  # next sample on the clip's clock; negative while cutting an early start
+        present = 0
         held: Waveform | None = None
         for frame in decoded(self._untrusted, self._container, self._stream, self._note_packet):
             samples = mono(frame)
+            present += len(samples)
             if not self.rate:
                 position = self._begin(frame)
                 yield from _silence_in_chunks(max(0, position))
@@ -99,6 +101,7 @@ class Timeline:
             position += max(0, hole) + len(samples)
             held = samples[cut:]
             self._untrusted.check_seconds(Fraction(position, self.rate))
+        self._untrusted.check_samples(position, present)
         if held is not None:
             excess = self._excess(position)
             yield held[: len(held) - excess] if excess <= len(held) else held

@@ -10,7 +10,7 @@ from typing import Any
 import av
 
 from dubflow.media import wire
-from dubflow.media._container import Untrusted, codec_name, decoded, default_stream, playable
+from dubflow.media._container import Untrusted, codec_name, decodable, decoded, default_stream, playable
 from dubflow.media.timing import constant_rate
 
 _KINDS = ("video", "audio", "subtitle", "data", "attachment")
@@ -20,9 +20,13 @@ def run(untrusted: Untrusted, arguments: dict[str, Any], answers: socket.socket,
     """Task ``survey``: one ``survey`` message, then ``end``. Reads every packet and the first frame of each video."""
     with untrusted.open() as container:
         records = {stream.index: Record(untrusted, stream) for stream in container.streams}
+        last: Any = None
         for packet in container.demux():
             if packet.size:
                 records[packet.stream_index].add(packet)
+                last = packet
+        if untrusted.counts_samples and last is not None:
+            _check_last(untrusted, last)
         videos, audios = playable(container, "video"), playable(container, "audio")
         defaults = {
             "video": default_stream(videos).index if videos else None,
@@ -35,10 +39,18 @@ def run(untrusted: Untrusted, arguments: dict[str, Any], answers: socket.socket,
     wire.send(answers, "end")
 
 
+def _check_last(untrusted: Untrusted, packet: Any) -> None:
+    """Decode one packet: the container says how much sound there is, but the last packet may be there in part."""
+    try:
+        packet.decode()
+    except av.FFmpegError:
+        untrusted.truncated("its last packet does not decode")
+
+
 def _rotation(untrusted: Untrusted, track: int) -> int:
     """Degrees, counter-clockwise, by which a viewer turns the picture; said by the first frame."""
     with untrusted.open() as container:
-        if codec_name(playable(container, "video")[track]) is None:
+        if not decodable(playable(container, "video")[track]):
             return 0
         stream = untrusted.choose(container, "video", track)
         for frame in decoded(untrusted, container, stream, lambda packet: None):
@@ -54,7 +66,7 @@ class Record:
         self._untrusted, self._stream = untrusted, stream
         self._time_base: Fraction = stream.time_base or Fraction(1, av.time_base)
         self._pts = array("q")
-        self._packets = self._bytes = self._keyframes = 0
+        self._packets = self._bytes = self._keyframes = self._ticks = 0
         self._end: int | None = None
         self._last: tuple[int, int] = (0, 0)
         context = stream.codec_context if codec_name(stream) else None
@@ -72,6 +84,7 @@ class Record:
             return
         self._pts.append(packet.pts)
         duration = packet.duration or 0
+        self._ticks += duration
         if self._end is None or packet.pts + duration >= self._end:
             self._end = packet.pts + duration
             self._last = (packet.pts, duration)
@@ -93,6 +106,9 @@ class Record:
             "packets": self._packets,
             "bytes": self._bytes,
         }
+        if kind == "audio" and self._end is not None:
+            # A container that counts samples has one tick a sample.
+            self._untrusted.check_samples(self._end, self._ticks)
         duration = (self._end - ascending[0]) * self._time_base if ascending and self._end is not None else None
         if kind == "video" and fields["codec"]:
             rate, constant = self._rate(ascending)

@@ -44,6 +44,26 @@ def check_whole(file: Readable, size: int, demuxer: str, name: str) -> None:
         )
 
 
+def declared_samples(file: Readable, demuxer: str) -> int | None:
+    """How many samples a channel of a FLAC file says it has (STREAMINFO, RFC 9639); None when it does not say."""
+    if demuxer != "flac":
+        return None
+    total = int.from_bytes(_at(file, 21, 5), "big") & (1 << 36) - 1
+    return total or None
+
+
+def _flac(file: Readable, size: int) -> str | None:
+    position = 4
+    for _ in range(_MOST_BOXES):
+        header = _at(file, position, 4)
+        if len(header) < 4:
+            return "its metadata is not whole"
+        position += 4 + int.from_bytes(header[1:], "big")
+        if header[0] & 0x80:  # the last block of metadata
+            break
+    return "it ends before its sound begins" if position >= size else None
+
+
 def _mp4(file: Readable, size: int) -> str | None:
     position, has_header = 0, False
     for _ in range(_MOST_BOXES):
@@ -142,6 +162,7 @@ _CHECKS: dict[str, Callable[[Readable, int], str | None]] = {
     "avi": _riff,
     "webp_pipe": _riff,
     "aiff": _aiff,
+    "flac": _flac,
     "matroska": _matroska,
     "png_pipe": _png,
     "jpeg_pipe": _jpeg,
