@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 from fractions import Fraction
 
@@ -33,7 +34,7 @@ def test_frames_partition_their_tokens(frames: int) -> None:
     spans = [frame_to_tokens(frame) for frame in range(frames)]
     assert spans[0][0] == 0
     assert spans[-1][1] == frames_to_tokens(frames)
-    assert all(a[1] == b[0] for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a[1] == b[0] for a, b in itertools.pairwise(spans))
     owners = [token_to_frame(token) for token in range(frames_to_tokens(frames))]
     assert owners == [frame for frame, (start, end) in enumerate(spans) for _ in range(start, end)]
 

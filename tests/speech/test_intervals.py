@@ -14,7 +14,7 @@ def spans(*triples: tuple[float, float, str]) -> list[Interval]:
     return [Interval(start=a, end=b, label=c) for a, b, c in triples]
 
 
-@pytest.mark.parametrize("start, end", [(1.0, 0.5), (-0.1, 1.0), (0.0, float("inf")), (float("nan"), 1.0)])
+@pytest.mark.parametrize(("start", "end"), [(1.0, 0.5), (-0.1, 1.0), (0.0, float("inf")), (float("nan"), 1.0)])
 def test_impossible_times_are_refused(start: float, end: float) -> None:
     with pytest.raises(ValidationError):
         Interval(start=start, end=end, label="a")

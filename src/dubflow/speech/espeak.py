@@ -230,6 +230,7 @@ def _on_clock_of(
         if length > 0:
             laid[start:end] = 1
             laid[end - length : end] = dry[dry_end - length : dry_end]
+    laid[edges[-2] :] = 0  # after the last event only the echo sounds
     return laid
 
 

@@ -38,8 +38,8 @@ class Pitch:
         if not self.voiced.any():
             return np.zeros_like(self.hz)
         known = np.flatnonzero(self.voiced)
-        bridged: NDArray[np.float64] = np.exp(np.interp(np.arange(self.hz.size), known, np.log(self.hz[known])))
-        return bridged
+        bridged = np.exp(np.interp(np.arange(self.hz.size), known, np.log(self.hz[known])))
+        return np.where(self.voiced, self.hz, bridged)
 
 
 def pitch(

@@ -15,10 +15,12 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from dubflow.speech.inventory import PHONES, PLOSIVES, normalised
+from dubflow.speech.inventory import PHONES, PLOSIVES, VOWELS, normalised
 
 SHORTEST_PAUSE_S = 0.05
 LONGEST_CLOSURE_S = 0.08
+SHORTEST_PHONE_S = 0.008
+SHARE_OF_NEIGHBOUR = 1 / 3
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,11 @@ def timed_phones(
         same_word = bool(cover) and cover[-1].position == phone.position
         onset = longest_closure if phone.symbol in PLOSIVES else 0
         begins = sound_ends if same_word or gap - onset < shortest else phone.start - onset
+        silence_starts = 0
         if cover:
-            cover[-1].end = sound_ends
-        if begins > sound_ends:
-            cover.append(TimedPhone("", 0, phone.position, sound_ends, begins))
+            cover[-1].end = silence_starts = sound_ends
+        if begins > silence_starts:
+            cover.append(TimedPhone("", 0, phone.position, silence_starts, begins))
         phone.start = begins
         cover.append(phone)
         now = begins
@@ -84,7 +87,8 @@ def timed_phones(
         cover[-1].end = last_sound
     if last_sound < len(samples) or not cover:
         cover.append(TimedPhone("", 0, -1, last_sound if cover else 0, len(samples)))
-    return _split_sequences(cover, language)
+    _give_time(cover, round(SHORTEST_PHONE_S * sample_rate))
+    return _split_sequences(cover)
 
 
 def _sorted(marks: Sequence[Mark], total: int) -> list[Mark]:
@@ -110,6 +114,8 @@ def _named(marks: list[Mark], silent: NDArray[np.bool_], total: int, language: s
                 phones[-1].symbol += "ʲ"
                 continue
             symbols = ["j"]
+        if len(symbols) > 1 and phones and (symbols[0], mark.position) == (phones[-1].symbol, phones[-1].position):
+            symbols = symbols[1:]  # a sequence that begins with the phone just named goes on from it
         if not symbols:
             sounds = end > mark.sample and not silent[mark.sample : end].any()
             same_word_follows = index + 1 < len(marks) and marks[index + 1].position == mark.position
@@ -128,12 +134,31 @@ def _end_of_sound(silent: NDArray[np.bool_], start: int, end: int) -> int:
     return start + int(sounding[-1]) + 1 if sounding.size else start
 
 
-def _split_sequences(cover: list[TimedPhone], language: str) -> list[TimedPhone]:
-    """Events that stood for several phones become that many, of equal length."""
+def _give_time(cover: list[TimedPhone], shortest: int) -> None:
+    """Phones that were marked without any time of their own get a third of a neighbour of their word.
+
+    espeak-ng speaks a final ``l`` and some glides within the vowel beside them and marks them where that ends or
+    begins: a phone with a follower in its word shares the follower's time, a last one that of the phone before.
+    """
+    for index, phone in enumerate(cover):
+        if not phone.symbol or phone.end - phone.start >= shortest:
+            continue
+        before, after = cover[index - 1 : index], cover[index + 1 : index + 2]
+        if after and after[0].symbol and after[0].position == phone.position:
+            share = round((after[0].end - after[0].start) * SHARE_OF_NEIGHBOUR)
+            after[0].start = phone.end = phone.end + share
+        elif before and before[0].symbol and before[0].position == phone.position:
+            share = round((before[0].end - before[0].start) * SHARE_OF_NEIGHBOUR)
+            before[0].end = phone.start = phone.start - share
+
+
+def _split_sequences(cover: list[TimedPhone]) -> list[TimedPhone]:
+    """Events that stood for several phones become that many, of equal length; their stress is the vowel's."""
     result: list[TimedPhone] = []
     for phone in cover:
         symbols = phone.symbol.split(" ")
         edges = np.linspace(phone.start, phone.end, len(symbols) + 1).round().astype(int)
         for symbol, (start, end) in zip(symbols, pairwise(edges), strict=True):
-            result.append(TimedPhone(symbol, phone.stress, phone.position, int(start), int(end)))
+            stress = phone.stress if len(symbols) == 1 or symbol in VOWELS else 0
+            result.append(TimedPhone(symbol, stress, phone.position, int(start), int(end)))
     return result
