@@ -129,11 +129,15 @@ class HeadPainter:
         far, near = (1, -1) if pose.yaw >= 0 else (-1, 1)
         self._ear(frame, far, pose, head)
         self._shell(frame, seen, self._lattice, self._skin_canvas, self._skin, None, head)
-        self._ear(frame, near, pose, head)
+        ears_out = self._hair is None or self._hair.cut.shows_ears
+        if not ears_out:
+            self._ear(frame, near, pose, head)
         if self._glasses is not None:
             self._glasses.paint(frame, pose, head, self._unit * pose.scale, before_hair=True)
         if hair is not None and self._hair is not None:
             self._shell(frame, hair, self._hair_lattice, self._hair.canvas, self._hair.colour, self._hair_cover, head)
+        if ears_out:
+            self._ear(frame, near, pose, head)
         if self._glasses is not None:
             self._glasses.paint(frame, pose, head, self._unit * pose.scale, before_hair=False)
         if self._held is not None:

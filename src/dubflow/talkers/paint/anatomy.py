@@ -56,17 +56,17 @@ class Anatomy:
     @classmethod
     def of(cls, look: Look) -> Anatomy:
         """The measures that a look's traits stand for."""
-        eye_half = 0.150 * look.eye_size
+        eye_half = 0.160 * look.eye_size
         nose_y = 0.335 + 0.12 * (look.nose_length - 1.0)
         fullness = look.lip_fullness
         return cls(
             look=look,
-            width=0.735 * look.face_width,
+            width=0.755 * look.face_width,
             length=look.face_length,
             squareness=2.15 + 0.85 * look.jaw,
             taper=0.10 - 0.07 * look.jaw,
             chin=1.0 + 0.10 * (look.chin - 1.0),
-            eye_x=0.305 * look.eye_spacing,
+            eye_x=0.315 * look.eye_spacing,
             eye_y=-0.06,
             eye_half=eye_half,
             eye_up=0.50 * eye_half * look.eye_roundness,
@@ -89,7 +89,7 @@ class Anatomy:
         v = np.asarray(v, dtype=np.float64)
         up = np.clip(v / TOP, 0.0, 1.0)
         down = np.clip(v / self.chin, 0.0, 1.0)
-        upper = np.sqrt(1.0 - up**2.3)
+        upper = np.sqrt(1.0 - up**2.6)
         lower = np.sqrt(1.0 - down**self.squareness) * (1.0 - self.taper * smoothstep(down, 0.2, 0.9))
         return np.asarray(self.width * np.where(v < 0, upper, lower))
 
@@ -110,8 +110,8 @@ class Anatomy:
         look, u = self.look, np.asarray(u, dtype=np.float64)
         v = np.asarray(v, dtype=np.float64)
         base, wings = self.nose_y, 0.105 * look.nose_width
-        z = 0.085 * look.nose_bridge * bump(u, v, 0, base - 0.33, 0.075, 0.17)
-        z = z + 0.13 * bump(u, v, 0, base - 0.13, 0.080, 0.13) + 0.13 * bump(u, v, 0, base - 0.045, 0.090, 0.062)
+        z = 0.075 * look.nose_bridge * bump(u, v, 0, base - 0.33, 0.100, 0.17)
+        z = z + 0.12 * bump(u, v, 0, base - 0.13, 0.098, 0.13) + 0.13 * bump(u, v, 0, base - 0.045, 0.100, 0.066)
         side = np.abs(u)
         z = z + 0.060 * bump(side, v, wings, base - 0.03, 0.048 * look.nose_width, 0.048)
         z = z - 0.020 * bump(side, v, wings + 0.055, base - 0.03, 0.02, 0.05)

@@ -37,15 +37,15 @@ class GlassesPainter:
         self._rims = []
         for side in (-1, 1):
             x = side * (face.eye_x + 0.012) + side * rim_x
-            self._rims.append(np.stack([x, centre_y + rim_y, 0.90 - 0.30 * x**2], axis=-1))
+            self._rims.append(np.stack([x, centre_y + rim_y, 0.87 - 0.36 * x**2], axis=-1))
         inner = face.eye_x + 0.012 - half
         arc = np.linspace(-1.0, 1.0, 9)
-        self._bridge = np.stack([inner * arc, centre_y - 0.025 - 0.03 * (1 - arc**2), 0.905 + 0 * arc], axis=-1)
+        self._bridge = np.stack([inner * arc, centre_y - 0.025 - 0.03 * (1 - arc**2), 0.875 + 0 * arc], axis=-1)
         outer = face.eye_x + 0.012 + half
         self._arms = {
             side: np.array(
                 [
-                    (side * outer, centre_y - 0.05, 0.90 - 0.30 * outer**2),
+                    (side * outer, centre_y - 0.05, 0.87 - 0.36 * outer**2),
                     (side * (face.width + 0.01), centre_y - 0.06, 0.30),
                     (side * (face.width + 0.015), centre_y - 0.03, -0.02),
                 ]
@@ -56,7 +56,7 @@ class GlassesPainter:
         self._colour = tuple(
             float(c) for c in np.clip(np.array(look.glasses_colour) * light_colour(light) * level, 0, 255)
         )
-        self._thickness = 0.020 if look.glasses == "thin" else 0.036
+        self._thickness = 0.016 if look.glasses == "thin" else 0.026
 
     def paint(self, frame: Image, pose: Pose, head: npt.NDArray[np.float64], unit: float, before_hair: bool) -> None:
         """The arms, which hair may cover, or the front, which it does not."""

@@ -16,6 +16,7 @@ from dubflow.talkers.paint.shading import Floats, as_bytes, diffuse, grain, norm
 from dubflow.talkers.pose import Light
 
 _ROWS: Final = 52
+_OPENING_V: Final = 0.05
 
 
 @dataclass(frozen=True)
@@ -44,22 +45,27 @@ class Cut:
     flare: float = 0.0
 
     @property
+    def shows_ears(self) -> bool:
+        """Whether the ears stand out of the hair."""
+        return self.side < 0.08
+
+    @property
     def is_long(self) -> bool:
         """Whether hair hangs behind the neck."""
         return self.length > 0.5
 
 
 _CUTS: Final[dict[HairStyle, Cut]] = {
-    "short": Cut(0.13, 0.055, 0.42, line=-0.62, fringe=0.08),
-    "crop": Cut(0.065, 0.03, 0.40, line=-0.60, recess=0.03),
-    "quiff": Cut(0.25, 0.045, 0.40, line=-0.66, recess=0.06),
-    "bob": Cut(0.14, 0.15, 0.86, line=-0.50, window=0.60, sideburn=2.0, fringe=0.10, flare=0.05),
+    "short": Cut(0.14, 0.045, 0.42, line=-0.74, fringe=0.10),
+    "crop": Cut(0.060, 0.03, 0.40, line=-0.70, recess=0.03),
+    "quiff": Cut(0.26, 0.040, 0.40, line=-0.74, recess=0.05),
+    "bob": Cut(0.14, 0.14, 0.86, line=-0.58, window=0.60, sideburn=2.0, fringe=0.10, flare=0.05),
     "long": Cut(0.12, 0.12, 1.75, line=-0.70, window=0.585, sideburn=2.0, fringe=0.16, flare=0.10),
     "wavy": Cut(0.15, 0.17, 1.45, line=-0.66, window=0.60, sideburn=2.0, wave=1.0, fringe=0.14, flare=0.10),
-    "bun": Cut(0.06, 0.025, 0.40, line=-0.66, recess=0.02, sideburn=0.02),
+    "bun": Cut(0.06, 0.025, 0.40, line=-0.74, recess=0.02, sideburn=0.02),
     "curly": Cut(0.26, 0.20, 0.62, line=-0.58, window=0.66, sideburn=0.35, curl=1.0),
     "afro": Cut(0.40, 0.36, 0.48, line=-0.60, window=0.67, sideburn=0.16, curl=0.8),
-    "receding": Cut(0.045, 0.025, 0.40, line=-0.80, recess=0.16),
+    "receding": Cut(0.045, 0.025, 0.40, line=-0.88, recess=0.14),
     "bald": Cut(0.020, 0.018, 0.40, line=-1.6, recess=0.0, window=0.70),
 }
 
@@ -133,7 +139,7 @@ def _half_width(face: Anatomy, cut: Cut, v: npt.ArrayLike) -> Array:
 def _vertical(cut: Cut, v: npt.ArrayLike) -> Array:
     """1 below the temples, closing over the crown."""
     up = np.clip(np.asarray(v, dtype=np.float64) / (TOP - cut.top), 0.0, 1.0)
-    return np.asarray(np.sqrt(np.clip(1.0 - up**2.35, 0.0, 1.0)))
+    return np.asarray(np.sqrt(np.clip(1.0 - up**2.75, 0.0, 1.0)))
 
 
 def _loft(face: Anatomy, cut: Cut, rng: np.random.Generator) -> Loft:
@@ -164,7 +170,7 @@ def _flow(look: Look, cut: Cut, u: Array, v: Array, rng: np.random.Generator) ->
 def _strands(across: Floats, along: Floats, rng: np.random.Generator) -> Floats:
     """Streaks along the flow, of three widths: deviation about 1."""
     total = np.zeros_like(across)
-    for width, stretch, weight in ((22.0, 1.2, 0.8), (58.0, 2.2, 0.8), (150.0, 4.0, 0.5)):
+    for width, stretch, weight in ((22.0, 0.8, 0.45), (64.0, 1.4, 0.8), (150.0, 2.0, 0.7)):
         noise = grain((64, 512), 0.9, rng)
         place_x = np.mod(across * np.float32(width) + 256.0, 511.0).astype(np.float32)
         place_y = np.mod(along * np.float32(stretch) * 4.0, 63.0).astype(np.float32)
@@ -187,16 +193,16 @@ def _cover(face: Anatomy, cut: Cut, u: Array, v: Array, strands: Floats, rng: np
     look, side = face.look, np.abs(u)
     ragged = 0.020 * strands + (0.05 * cut.curl * grain(strands.shape, 4.0, rng) if cut.curl else 0.0)
     sweep = cut.fringe * smoothstep(-look.hair_side * u, -0.25, 0.55) * (1.0 - 0.7 * smoothstep(np.abs(u), 0.50, 0.62))
-    hairline = cut.line + sweep + 0.10 * (side / 0.55) ** 2 - cut.recess * np.exp(-(((side - 0.38) / 0.17) ** 2))
-    if cut.recess == 0.0 and cut.fringe == 0.0:
-        hairline = hairline - 0.03 * np.exp(-(((side - 0.36) / 0.12) ** 2))
-    soft = 0.030 if not cut.curl else 0.05
-    above = 1.0 - smoothstep(v - hairline + ragged, -soft, soft)
-    window = cut.window + 0.05 * smoothstep(v, -0.45, 0.1) - 0.02 * smoothstep(v, 0.3, 0.9)
-    beside = smoothstep(side - window + 0.6 * ragged, -0.022, 0.03) * smoothstep(v, cut.line - 0.1, cut.line + 0.1)
+    hairline = cut.line + sweep - cut.recess * np.exp(-(((side - 0.38) / 0.17) ** 2))
+    # The face looks out of an oval opening: an ellipse above the cheekbones, straight down below.
+    wide = cut.window + 0.05 * smoothstep(v, -0.45, 0.1) - 0.02 * smoothstep(v, 0.3, 0.9)
+    up = np.clip((_OPENING_V - v) / (_OPENING_V - hairline), 0.0, 3.0)
+    opening = (np.clip(side / wide, 0.0, 3.0) ** 2.6 + up**2.6) ** (1 / 2.6)
+    soft = 0.045 if cut.is_long or cut.fringe > 0.1 else 0.075
+    around = smoothstep(opening + ragged, 1.0 - soft, 1.0 + soft)
     ear = face.width + 0.06
     end = cut.sideburn + (cut.length - cut.sideburn) * smoothstep(side, ear + 0.06, ear + 0.16)
     if cut.is_long and cut.sideburn >= 2.0:
         end = np.full_like(side, cut.length)
     before_end = 1.0 - smoothstep(v - end + 1.6 * ragged, -0.06, 0.04)
-    return np.asarray(np.maximum(above, beside) * before_end, dtype=np.float32)
+    return np.asarray(around * before_end, dtype=np.float32)

@@ -41,12 +41,17 @@ class MouthShape:
     def of(cls, face: Anatomy, pose: Pose) -> MouthShape:
         """The shape that ``pose`` asks of ``face``."""
         distance = face.eye_distance / face.length
-        gap = pose.opening * distance
-        half = face.mouth_half * (1.0 + pose.width) * (1.0 - 0.34 * pose.rounding)
+        gap = _visible_gap(pose.opening) * distance
+        half = face.mouth_half * (1.0 + pose.width) * (1.0 - 0.34 * pose.rounding) * (1.0 - 0.25 * pose.opening)
         pressed = pose.press * float(np.exp(-((pose.opening / 0.04) ** 2)))
         thinning = (1.0 + 0.9 * pressed + 0.9 * gap + 0.35 * max(pose.width, 0.0)) * (1.0 - 0.22 * pose.rounding)
         drop = min(0.80 * gap + pose.jaw * distance, _MOST_DROP)
         return cls(gap, half, 0.30 * gap, -0.16 * pose.width, thinning, drop, pose.rounding)
+
+
+def _visible_gap(opening: float) -> float:
+    """The gap to draw for an opening: lips that just part roll inwards, so a small gap shows less than it is."""
+    return float(0.96 * opening + 0.022 * opening / (opening + 0.015) * np.exp(-((opening / 0.12) ** 2)))
 
 
 def jaw_heights(rows: Array, shape: MouthShape) -> Array:
@@ -73,7 +78,7 @@ class MouthPainter:
         self._coarse = coarse_u.astype(np.float32)[None, :], coarse_v.astype(np.float32)[:, None]
         self._fine = canvas.grids(self._mouth)
         brightness = float(np.median(skin.lit[self._mouth]))
-        self._inside_light = np.float32(255.0 * min(1.0, 0.25 + 0.75 * brightness))
+        self._inside_light = np.float32(255.0 * min(1.0, 0.32 + 0.75 * brightness))
 
     def paint(self, target: Image, shape: MouthShape, pose: Pose) -> None:
         """Repaint all that moves of the lower face on ``target`` (the whole canvas, uint8)."""
@@ -120,17 +125,15 @@ class MouthPainter:
         cover = cover * np.clip((half - np.abs(u)) * density, 0, 1)
 
         depth = np.clip(below_top / max(shape.gap, 0.02), 0, 1)
-        inside = np.multiply.outer(0.75 + 0.35 * depth, np.array([0.25, 0.075, 0.075], dtype=np.float32))
+        inside = np.multiply.outer(0.75 + 0.35 * depth, np.array([0.20, 0.055, 0.055], dtype=np.float32))
         self._tongue(inside, u, below_top, above_bottom, shape, pose)
         arch = 1.0 - 0.30 * ratio**2
-        length = pose.teeth * min(0.078, 0.62 * shape.gap) * arch
+        length = pose.teeth * min(0.052, 0.50 * shape.gap) * arch
         place = np.abs(u) / (0.078 - 0.022 * ratio)
-        between = 0.10 * np.exp(-(((place - np.round(place - 0.5) - 0.5) / 0.5) ** 2) * 14.0) * 0 + 0.10 * np.exp(
-            -((np.abs(place - np.round(place)) / 0.09) ** 2)
-        )
+        between = 0.10 * np.exp(-((np.abs(place - np.round(place)) / 0.09) ** 2))
         enamel = (1.0 - 0.50 * ratio**2.2 - between) * (0.80 + 0.20 * np.clip(below_top / 0.035, 0, 1))
         _lay(inside, np.clip((length - below_top) * density + 0.5, 0, 1) * (pose.teeth > 0), enamel, _ENAMEL)
-        lower = pose.teeth * np.clip(0.34 * shape.gap - 0.012, 0.0, 0.040) * arch
+        lower = pose.teeth * np.clip(0.2 * shape.gap - 0.012, 0.0, 0.030) * arch
         _lay(inside, np.clip((lower - above_bottom) * density + 0.5, 0, 1) * (lower > 0), 0.80 * enamel, _ENAMEL)
         # The lips shade what lies just behind them.
         shade = (
@@ -148,17 +151,21 @@ class MouthPainter:
         self, inside: Floats, u: Floats, below_top: Array, above_bottom: Array, shape: MouthShape, pose: Pose
     ) -> None:
         """Low in the mouth at rest; its tip rises to the upper teeth for l and th."""
-        rest = 0.42 * shape.gap
+        rest = 0.26 * shape.gap
         height = rest + pose.tongue * (0.94 * shape.gap - rest)
         wide = shape.half * (0.74 - 0.22 * pose.tongue)
         edge = height * np.sqrt(np.clip(1.0 - (u / wide) ** 2, 0.0, 1.0))
         cover = np.clip((edge - above_bottom) / max(0.16 * shape.gap, 0.012) + 0.5, 0, 1) * (np.abs(u) < wide)
         groove = 1.0 - 0.14 * np.exp(-((u / 0.022) ** 2)) * (1.0 - pose.tongue)
-        level = (0.62 + 0.38 * np.clip((above_bottom + 0.01) / max(height, 0.03), 0, 1)) * groove
-        _lay(inside, cover * min(1.0, shape.gap / 0.05), level, _TONGUE)
+        level = (
+            (0.5 + 0.4 * pose.tongue)
+            * (0.62 + 0.38 * np.clip((above_bottom + 0.01) / max(height, 0.03), 0, 1))
+            * groove
+        )
+        _lay(inside, cover * float(np.clip((shape.gap - 0.04) / 0.08, 0.0, 1.0)), level, _TONGUE)
 
 
-_ENAMEL = np.array([0.95, 0.92, 0.86], dtype=np.float32)
+_ENAMEL = np.array([1.0, 0.965, 0.91], dtype=np.float32)
 _TONGUE = np.array([0.78, 0.40, 0.39], dtype=np.float32)
 
 

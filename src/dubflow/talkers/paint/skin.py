@@ -127,7 +127,7 @@ def _occlusion(face: Anatomy, u: Array, v: Array) -> Array:
     under_brow = 0.12 * bump(side, v, face.eye_x - 0.03, face.eye_y - 0.075, 0.17, 0.045)
     inner_eye = 0.12 * bump(side, v, face.eye_x - face.eye_half - 0.03, face.eye_y - 0.03, 0.05, 0.07)
     ratio = side / np.maximum(face.half_width(np.minimum(v, face.chin - 0.02)), 0.05)
-    rim = 0.16 * smoothstep(ratio, 0.80, 1.10)
+    rim = 0.12 * smoothstep(ratio, 0.82, 1.10)
     below = 0.22 * smoothstep(v, face.chin - 0.10, face.chin + 0.02)
     return np.asarray(under_nose + under_lip + under_brow + inner_eye + rim + below)
 
@@ -139,7 +139,7 @@ def _hair_shadow(hair: Hair, canvas: Canvas, face: Anatomy, density: float) -> F
     columns = (u * np.float32(wider) - hair.canvas.u0) * hair.canvas.density + 0.0 * v
     rows = (v - 0.035 - hair.canvas.v0) * hair.canvas.density + 0.0 * u
     cover = cv2.remap(hair.cover, columns.astype(np.float32), rows.astype(np.float32), cv2.INTER_LINEAR)
-    return np.asarray(0.42 * cv2.GaussianBlur(cover, (0, 0), 0.035 * density), dtype=np.float32)
+    return np.asarray(0.30 * cv2.GaussianBlur(cover, (0, 0), 0.035 * density), dtype=np.float32)
 
 
 def _shiny(face: Anatomy, u: Array, v: Array) -> Array:

@@ -62,16 +62,12 @@ def paint_body(face: Anatomy, light: Light, density: float) -> Sprite:
     broad = 1.0 if look.presentation == "masculine" else 0.86
     neck_half = (0.43 if look.presentation == "masculine" else 0.36) * look.face_width
     side = np.abs(x)
-    slope = np.clip((y - 1.02) / 0.42, 0.0, 1.0)
-    reach = (
-        neck_half
-        + 0.02 * np.cos(4.0 * (y - 0.7))
-        + 0.55 * slope**2.6
-        + 0.9 * np.clip((y - 1.40) / 0.30, 0.0, 1.0) ** 0.6
-    )
-    reach = np.minimum(reach, (1.42 + 0.10 * np.clip(y - 1.6, 0, 1)) * broad)
     soft = 1.2 / density
-    cover = 1.0 - smoothstep(side - reach, -soft, soft)
+    reach = neck_half + 0.02 * np.cos(4.0 * (y - 0.7))
+    out = np.clip((side - neck_half + 0.02) / (1.36 * broad - neck_half), 0.0, 1.0)
+    shoulder = 0.98 + 0.20 * out**0.42 + 0.16 * out**1.5 + 0.60 * np.clip((out - 0.86) / 0.14, 0.0, 1.0) ** 2.5
+    beyond = (side < 1.36 * broad) | (y > 2.0)
+    cover = np.maximum(1.0 - smoothstep(side - reach, -soft, soft), smoothstep(y - shoulder, -soft, soft) * beyond)
     # Roundness: the neck is a cylinder, the chest a broad one.
     turn = np.where(y < 1.25, np.clip(x / (neck_half * 1.06), -1, 1), np.clip(x / (1.7 * broad), -1, 1))
     lean = -0.35 * smoothstep(y, 1.15, 1.45) + 0.12
