@@ -1,0 +1,71 @@
+"""FACodec: the speech codec of NaturalSpeech 3, written anew, with the key layout of the published checkpoints.
+
+This module is light: torch is imported when one of its two doors is used.
+
+What is *not* verified, because the published weights were not at hand when this was written: that the two published
+files pass the strict check of :func:`convert_checkpoints` (names and shapes come from the published architecture, the
+test files are random), and that their speech sounds right (the forward pass is held against definitions, not against
+recorded outputs of the original). Devices other than the CPU have not been tried either.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dubflow.errors import missing_extra
+from dubflow.speech.codecs.facodec.config import FacodecConfig
+
+if TYPE_CHECKING:
+    from dubflow.speech.codecs.facodec.codec import FacodecCodec
+
+
+def convert_checkpoints(
+    encoder_path: Path, decoder_path: Path, out_dir: Path, *, config: FacodecConfig | None = None
+) -> Path:
+    """Turn the published encoder and decoder files into a folder of safetensors and JSON; returns ``out_dir``.
+
+    The files are read as plain tensors (``weights_only``): nothing in them is executed. What only training needs
+    (predictors of pitch, phones and speaker) is dropped; the rest is stored bit for bit under its published names.
+
+    Args:
+        encoder_path: ``ns3_facodec_encoder.bin``.
+        decoder_path: ``ns3_facodec_decoder.bin``.
+        out_dir: a folder that does not exist yet; it appears whole or not at all.
+        config: size of the networks; the published one by default.
+
+    Raises:
+        BadInput: ``speech.codec_checkpoint_unreadable``; ``speech.codec_checkpoint_mismatch``, which lists every
+            missing, unexpected or wrongly shaped entry; ``media.missing`` and its kin for paths.
+        WrongUse: ``speech.codec_folder_exists``, ``install.missing_extra``.
+    """
+    _require_torch()
+    from dubflow.speech.codecs.facodec.checkpoint import convert
+
+    return convert(Path(encoder_path), Path(decoder_path), Path(out_dir), config or FacodecConfig())
+
+
+def load_facodec(folder: Path, *, device: str = "cpu", chunk_seconds: float = 5.0) -> FacodecCodec:
+    """The codec of a folder that :func:`convert_checkpoints` wrote.
+
+    Args:
+        folder: holds ``facodec.json``, ``encoder.safetensors`` and ``decoder.safetensors``.
+        device: a torch device.
+        chunk_seconds: audio that is computed at a time; bounds memory, does not change tokens.
+
+    Raises:
+        BadInput: ``speech.codec_folder_broken``.
+        WrongUse: ``install.missing_extra``.
+    """
+    _require_torch()
+    from dubflow.speech.codecs.facodec.checkpoint import load
+    from dubflow.speech.codecs.facodec.codec import FacodecCodec
+
+    return FacodecCodec(load(Path(folder)), device=device, chunk_seconds=chunk_seconds)
+
+
+def _require_torch() -> None:
+    try:
+        import torch  # noqa: F401 - only to say which package is missing
+    except ImportError as error:
+        raise missing_extra("torch", "features") from error
