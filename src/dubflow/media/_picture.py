@@ -44,8 +44,7 @@ class PresentationTimes:
     def __init__(self, untrusted: Untrusted, stream: Any) -> None:
         self._untrusted = untrusted
         self.time_base: Fraction = stream.time_base
-        rate = stream.average_rate or stream.guessed_rate or _FALLBACK_RATE
-        self._step = max(1, round(1 / (rate * self.time_base)))
+        self._step = frame_step(stream)
         self.ticks = array("q")
         self.guessed = 0
         self._duration = 0
@@ -123,7 +122,7 @@ class Picture:
         self._size = (frame.height, frame.width)
         height, width = pixels.shape[:2]
         self._chunk = np.empty((max(1, CHUNK_BYTES // pixels.nbytes), height, width, 3), np.uint8)
-        rate = self._stream.average_rate or self._stream.guessed_rate or _FALLBACK_RATE
+        rate = mean_rate(self._stream)
         seconds = Fraction(self._container.duration or 0, av.time_base)
         wire.send(
             self._answers,
@@ -154,6 +153,16 @@ class Picture:
             notices=[f"{guessed} frames had no usable time; they follow the frame before them"] if guessed else [],
         )
         wire.send(self._answers, "end")
+
+
+def mean_rate(stream: Any) -> Fraction:
+    """Frames a second as the container puts it; 25 where it says nothing."""
+    return Fraction(stream.average_rate or stream.guessed_rate or _FALLBACK_RATE)
+
+
+def frame_step(stream: Any) -> int:
+    """Ticks from one frame to the next at the stream's mean rate, at least 1."""
+    return max(1, round(1 / (mean_rate(stream) * stream.time_base)))
 
 
 def first_picture_time(untrusted: Untrusted, track: int | None) -> Fraction:

@@ -1,6 +1,7 @@
 """Inside the decoding process: another sound for the same picture.
 
-Packets of picture and subtitles pass from demuxer to muxer untouched; only the new sound is encoded. The source is
+Packets of picture and subtitles pass from demuxer to muxer untouched, all moved together so that the first picture is
+shown at time zero: only there can MP4 hide the AAC encoder's priming. Only the new sound is encoded. The source is
 untrusted, so this too happens where nothing can be opened: the output is a descriptor that the parent opened.
 """
 
@@ -16,10 +17,14 @@ import numpy as np
 from av.container import InputContainer, OutputContainer
 
 from dubflow.media import wire
-from dubflow.media._container import DescriptorFile, Untrusted, codec_name, playable
-from dubflow.media._picture import first_picture_time
+from dubflow.media._container import DescriptorFile, Untrusted, codec_name, default_stream, playable
+from dubflow.media._picture import first_picture_time, frame_step, mean_rate
 from dubflow.media.clip import Waveform
 from dubflow.media.mp4 import SoundTrack, movie_time_scale
+
+
+# What stands between two texts of an MP4 text track; the muxer puts its own where they are needed.
+_NO_TEXT = b"\0\0"
 
 
 def run(untrusted: Untrusted, arguments: dict[str, Any], answers: socket.socket, files: list[int]) -> None:
@@ -33,7 +38,7 @@ def run(untrusted: Untrusted, arguments: dict[str, Any], answers: socket.socket,
     start = first_picture_time(untrusted, None)
     with untrusted.open() as source:
         videos = playable(source, "video")
-        rate = videos[0].average_rate or Fraction(25)
+        rate = mean_rate(videos[0])
         time_scale = movie_time_scale(rate, arguments["sample_rate"])
         try:
             with av.open(
@@ -69,19 +74,46 @@ def _copy(
         copy.time_base = stream.time_base
         copy.metadata.update({k: v for k, v in stream.metadata.items() if k == "language"})
         kept[stream.index] = copy
-    track = SoundTrack(target, sound, arguments["sample_rate"], start)
+    track = SoundTrack(target, sound, arguments["sample_rate"])
     if arguments["language"]:
         track.set_language(arguments["language"])
-    leading = playable(source, "video")[0].index
+    videos = [stream.index for stream in playable(source, "video")]
+    # Transport streams do not say how long a picture is shown; MP4 would show the last one for a tick.
+    steps = {index: frame_step(source.streams[index]) for index in videos}
+    leading = default_stream(playable(source, "video")).index
     for packet in source.demux([source.streams[index] for index in kept]):
         if not packet.size:
             continue
+        _start_at(packet, start)
+        if packet.stream_index in videos and not packet.duration:
+            packet.duration = steps[packet.stream_index]
+        if packet.stream_index not in videos and (bytes(packet) == _NO_TEXT or not _cut_before_zero(packet)):
+            continue
         index = packet.stream_index
         if index == leading and packet.dts is not None:
-            track.write_until(packet.dts * packet.time_base - start)
+            track.write_until(packet.dts * packet.time_base)
         packet.stream = kept[index]
         target.mux(packet)
     track.finish()
+
+
+def _start_at(packet: Any, start: Fraction) -> None:
+    """Move a packet so that what was at ``start`` is at zero."""
+    shift = round(start / packet.time_base)
+    if packet.pts is not None:
+        packet.pts -= shift
+    if packet.dts is not None:
+        packet.dts -= shift
+
+
+def _cut_before_zero(packet: Any) -> bool:
+    """Cut what a text packet has before the first picture; False when nothing is left of it."""
+    if packet.pts is None or packet.pts >= 0:
+        return True
+    end = packet.pts + (packet.duration or 0)
+    packet.pts = packet.dts = 0
+    packet.duration = max(0, end)
+    return end > 0
 
 
 class WritableDescriptorFile(DescriptorFile):

@@ -101,6 +101,8 @@ def main() -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     control = socket.socket(fileno=int(sys.argv[1]))
     _jobs.warm_up()
+    # A job has no way to speak but its socket.
+    os.dup2(sys.stdout.fileno(), sys.stderr.fileno())
     # Forked processes that never collect do not copy the pages of what was loaded here.
     gc.collect()
     gc.freeze()

@@ -100,8 +100,8 @@ def replace_audio(
     """Write ``out``: the picture and subtitles of ``src`` packet for packet, and ``waveform`` as its only sound (AAC).
 
     The waveform is on the clip's clock (:mod:`dubflow.media.clip`): its first sample sounds when the first picture is
-    shown, wherever that is on the file's own clock. All video and subtitle tracks stay; other sound, data tracks and
-    cover pictures go. The source is read in the decoding process.
+    shown, which is time zero of the output: where the source starts elsewhere, all its times move together. All video
+    and subtitle tracks stay; other sound, data tracks and cover pictures go. The source is read in the decoding process.
 
     Args:
         src: any file with a picture whose codec MP4 can hold. waveform: mono ``[N]`` in -1..1.

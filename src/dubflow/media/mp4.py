@@ -32,19 +32,15 @@ class SoundTrack:
     """An AAC track of an open output container, fed from an array.
 
     Args:
-        container: where packets go. sound: checked mono waveform. sample_rate: its rate.
-        start: when its first sample sounds on the container's clock, in seconds.
+        container: where packets go. sound: checked mono waveform, from time zero on. sample_rate: its rate.
     """
 
-    def __init__(
-        self, container: OutputContainer, sound: Waveform, sample_rate: int, start: Fraction = Fraction(0)
-    ) -> None:
+    def __init__(self, container: OutputContainer, sound: Waveform, sample_rate: int) -> None:
         # The default bit rate is low for speech at 16 kHz; 96 kbit/s is transparent there.
         self._stream = container.add_stream(
             "aac", rate=sample_rate, layout="mono", bit_rate=96000, options={"flags": "+bitexact", "threads": "1"}
         )
         self._container, self._sound, self._rate = container, sound, sample_rate
-        self._first_pts = round(start * sample_rate)
         self._position = 0
 
     def set_language(self, language: str) -> None:
@@ -69,7 +65,7 @@ class SoundTrack:
         samples = np.ascontiguousarray(self._sound[None, self._position : self._position + count])
         frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
         frame.sample_rate, frame.time_base = self._rate, Fraction(1, self._rate)
-        frame.pts = self._first_pts + self._position
+        frame.pts = self._position
         self._container.mux(self._stream.encode(frame))
         self._position += count
 
