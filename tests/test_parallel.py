@@ -42,18 +42,11 @@ def test_only_a_few_items_are_taken_ahead() -> None:
 
 
 def test_a_typed_error_of_a_child_arrives_with_its_code() -> None:
-    from dubflow.config import load_preset  # raises a typed error for this argument
-
-    assert load_preset
-    with pytest.raises(BadInput) as caught:
-        list(map_unordered(_read_manifest(), [Path("nowhere")] * 2, workers=2))
-    assert caught.value.code == "corpora.no_manifest"
-
-
-def _read_manifest() -> object:
     from dubflow.corpora.manifest import read_manifest
 
-    return read_manifest
+    with pytest.raises(BadInput) as caught:
+        list(map_unordered(read_manifest, [Path("nowhere")] * 2, workers=2))
+    assert caught.value.code == "corpora.no_manifest"
 
 
 def test_a_killed_child_is_our_fault_and_says_so() -> None:

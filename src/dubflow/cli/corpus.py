@@ -114,7 +114,7 @@ def check(
 
     manifest = read_manifest(folder)
     with reporting("check", len(manifest), "clips") as progress:
-        report = check_corpus(manifest, prepared, workers=workers, progress=progress)
+        report = check_corpus(manifest, prepared, workers=workers, report=progress)
 
     def human(console: Console) -> None:
         console.print(f"{folder}: {len(manifest)} clips", markup=False, highlight=False)
@@ -123,8 +123,8 @@ def check(
             print_table(console, "", ("severity", "code", "clip", "message"), rows)
         if len(report.findings) > SHOWN:
             console.print(f"… and {len(report.findings) - SHOWN} more; --json lists all.")
-        console.print(f"{len(report.errors)} errors, {len(report.warnings)} warnings.")
+        console.print(f"{report.count('error')} errors, {report.count('warning')} warnings.")
 
     emit(report.as_dict(), as_json, human)
-    if report.errors:
+    if not report.ok:
         raise typer.Exit(ExitCode.BAD_INPUT)

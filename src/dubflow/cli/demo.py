@@ -31,7 +31,7 @@ def demo(
 
     report = run_demo(out or Settings().home, preset, lambda text: typer.echo(text, err=True), workers)
     emit(report.as_dict(), as_json, lambda console: _print_report(console, report))
-    if report.checked.errors or report.preparation.failed:
+    if not report.checked.ok or report.preparation.failed:
         raise typer.Exit(ExitCode.BAD_INPUT)
 
 
@@ -39,7 +39,7 @@ def _print_report(console: Console, report: DemoReport) -> None:
     made, prepared = report.rendered, report.preparation
     rows = [
         ("corpus", f"{made.clips} clips, {made.media_s:.0f} s", _now(made.rendered, made.clips), str(report.corpus)),
-        ("check", f"{len(report.checked.errors)} errors, {len(report.checked.warnings)} warnings", "", ""),
+        ("check", f"{report.checked.count('error')} errors, {report.checked.count('warning')} warnings", "", ""),
         (
             "prepared",
             f"{prepared.clips - len(prepared.failed)} clips, {prepared.bytes / 2**20:.1f} MiB",

@@ -14,7 +14,8 @@ from typing import Any
 from pydantic import Field
 
 from dubflow.config import Strict, load_preset
-from dubflow.corpora.check import CheckReport, check_corpus
+from dubflow.corpora.check import check_corpus
+from dubflow.corpora.findings import CheckReport
 from dubflow.corpora.manifest import read_manifest
 from dubflow.corpora.prepare import PrepareReport, prepare_corpus
 from dubflow.corpora.settings import CheckSettings, PrepareSettings
@@ -52,7 +53,7 @@ class DemoReport:
         return {
             "world": "embedded",
             "corpus": {"folder": str(self.corpus), **self.rendered.as_dict()},
-            "check": {"errors": len(self.checked.errors), "warnings": len(self.checked.warnings)},
+            "check": {"errors": self.checked.count("error"), "warnings": self.checked.count("warning")},
             "prepared": {"folder": str(self.prepared), **self.preparation.as_dict()},
             "picture": str(self.picture),
         }
@@ -77,7 +78,7 @@ def run_demo(home: Path, preset: str, say: Callable[[str], None], workers: int |
     say(f"[2/{STEPS}] check the corpus")
     with reporting("check", len(manifest), "clips") as progress:
         checked = check_corpus(
-            manifest, settings=load_preset(preset, "check", CheckSettings), workers=workers, progress=progress
+            manifest, settings=load_preset(preset, "check", CheckSettings), workers=workers, report=progress
         )
     say(f"[3/{STEPS}] prepare features")
     preparation = prepare_corpus(corpus, prepared, load_preset(preset, "prepare", PrepareSettings), workers=workers)
