@@ -46,17 +46,32 @@ def squares_seen(picture: Picture) -> list[Floats]:
     return faces
 
 
+class Squares:
+    """The stand-in for the mesh; counts how many are open."""
+
+    open = 0
+
+    def __init__(self, shift: float = 0.0) -> None:
+        self.shift = np.float32([shift, 0, 0])
+        Squares.open += 1
+
+    def __call__(self, picture: Picture) -> list[Floats]:
+        return [points + self.shift for points in squares_seen(picture)]
+
+    def close(self) -> None:
+        Squares.open -= 1
+
+
 def follow(frames: list[Picture], *, max_faces: int = 1, max_gap: int = 3, min_frames: int = 2) -> FaceTracks:
+    Squares.open = 0
     follower = Follower(
-        detect=squares_seen,
-        open_mesh=lambda: squares_seen,
-        max_faces=max_faces,
-        min_face_px=12,
-        max_gap=max_gap,
-        search_every=4,
+        detect=Squares(), open_mesh=Squares, max_faces=max_faces, min_face_px=12, max_gap=max_gap, search_every=4
     )
     for frame in frames:
         follower.step(frame)
+        assert Squares.open <= 1 + max_faces + 1, "meshes of faces long gone are closed"
+    follower.close()
+    assert Squares.open == 1, "only the detector, which is not the follower's own"
     return follower.result((240, 320), min_frames)
 
 
@@ -124,6 +139,14 @@ def test_a_cut_to_another_place_starts_another_track() -> None:
     assert [track.found.sum() for track in tracks.tracks] == [8, 12]
 
 
+def test_many_cuts_leave_nothing_open() -> None:
+    places = [(20, 20), (220, 20), (20, 160), (220, 160)]
+    frames = [draw([(*places[step // 6 % 4], 60, 200)]) for step in range(60)]
+    tracks = follow(frames, max_gap=1)
+    assert len(tracks.tracks) == 10
+    assert tracks.coverage == 1.0
+
+
 def test_a_face_without_margin_is_found_by_the_wider_search() -> None:
     """The detector refuses what touches the edge; only the square around the frame shows it whole."""
     frame = np.full((60, 60, 3), 200, np.uint8)
@@ -143,11 +166,8 @@ def test_small_and_fleeting_faces_are_reported_not_followed() -> None:
 
 
 def test_two_looks_that_disagree_are_not_believed() -> None:
-    def elsewhere(picture: Picture) -> list[Floats]:
-        return [points + np.float32([40, 0, 0]) for points in squares_seen(picture)]
-
     follower = Follower(
-        detect=squares_seen, open_mesh=lambda: elsewhere, max_faces=1, min_face_px=12, max_gap=3, search_every=4
+        detect=Squares(), open_mesh=lambda: Squares(40), max_faces=1, min_face_px=12, max_gap=3, search_every=4
     )
     for _ in range(3):
         follower.step(draw([(100, 80, 60, 200)]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -23,7 +24,16 @@ from dubflow.faces.geometry import (
 from dubflow.faces.indices import OUTER_EYE_CORNERS
 from dubflow.faces.tracks import POINTS, FaceTrack, FaceTracks, Floats, Reason
 
-Look = Callable[[Picture], list[Floats]]
+
+class Look(Protocol):
+    """A landmark model on one picture; ``Mesh`` is one."""
+
+    def __call__(self, picture: Picture) -> list[Floats]:
+        """Landmarks [478, 3] in pixels of the picture, one entry a face."""
+
+    def close(self) -> None:
+        """Frees what the model holds."""
+
 
 LOOK_SIZE = 256  # pixels of the square pictures given to the mesh, which itself sees 192 of them
 SEARCH_MARGIN = 2.5  # side of the square searched / side of the face's box
@@ -70,13 +80,17 @@ class Follower:
         self._max_gap = max_gap
         self._search_every = search_every
         self._faces: list[_Face] = []
+        self._live: list[_Face] = []
         self._frame_reasons: list[Reason | None] = []
 
     def step(self, frame: Picture) -> None:
         """Takes the next frame, uint8 [H, W, 3]."""
         now = len(self._frame_reasons)
         doubt: Reason | None = None
-        live = [face for face in self._faces if self._is_live(face.last_seen, now)]
+        for face in [face for face in self._live if not self._is_live(face.last_seen, now)]:
+            self._live.remove(face)
+            face.mesh.close()
+        live = list(self._live)
         found: list[_Face] = []
         # Whoever was seen last goes first, so that a face that was lost cannot take the place of one that was not.
         for face in sorted(live, key=lambda face: (-face.last_seen, face.identity)):
@@ -86,6 +100,11 @@ class Follower:
             lost = [face for face in live if face not in found]
             doubt = self._search(frame, now, found, lost) or doubt
         self._frame_reasons.append(None if found else doubt or ("lost_track" if live else "no_face"))
+
+    def close(self) -> None:
+        """Frees the meshes of the faces still followed."""
+        while self._live:
+            self._live.pop().mesh.close()
 
     def result(self, size: tuple[int, int], min_frames: int) -> FaceTracks:
         """What was followed; faces seen in fewer than ``min_frames`` frames are left out."""
@@ -167,9 +186,13 @@ class Follower:
             face.doubts.pop(now, None)
             return self._follow(face, frame, now, found)
         face = _Face(len(self._faces), self._open_mesh(), points, now)
+        self._live.append(face)
         doubt = self._follow(face, frame, now, found)
         if face.seen:
             self._faces.append(face)
+        else:
+            self._live.remove(face)
+            face.mesh.close()
         return doubt
 
     def _candidates(self, frame: Picture, *, thorough: bool) -> list[Floats]:

@@ -51,6 +51,8 @@ class Landmarker(Protocol):
 class MediaPipeLandmarker:
     """The face mesh of the MediaPipe wheel behind ``Landmarker``.
 
+    Frames are taken one at a time; what is kept is 6 kB a frame and track, so cut hours of film into scenes first.
+
     Attributes:
         max_faces: most faces followed at a time. With one, it is the largest at the start, until it is lost.
         confidence: 0 to 1, below which MediaPipe drops a detection or a followed face.
@@ -86,15 +88,16 @@ class MediaPipeLandmarker:
     def landmarks(self, frames: Iterable[npt.NDArray[Any]]) -> FaceTracks:
         """See ``Landmarker.landmarks``."""
         size: tuple[int, int] | None = None
-        with ExitStack() as graphs:
+        with Mesh(max(self.max_faces, 4), follow=False, confidence=self.confidence) as detect, ExitStack() as cleanup:
             follower = Follower(
-                detect=graphs.enter_context(Mesh(max(self.max_faces, 4), follow=False, confidence=self.confidence)),
-                open_mesh=lambda: graphs.enter_context(Mesh(1, follow=True, confidence=self.confidence)),
+                detect=detect,
+                open_mesh=lambda: Mesh(1, follow=True, confidence=self.confidence),
                 max_faces=self.max_faces,
                 min_face_px=self.min_face_px,
                 max_gap=self.max_gap,
                 search_every=self.search_every,
             )
+            cleanup.callback(follower.close)
             for index, frame in enumerate(frames):
                 picture = rgb_frame(frame)
                 if size is None:
