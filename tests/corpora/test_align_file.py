@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import zipfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from dubflow.corpora.align_file import read_align, spoken, write_align
 from dubflow.errors import BadInput
 from dubflow.speech.intervals import Interval
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 def test_real_file_has_known_times(shared_data: Path) -> None:
@@ -54,7 +56,7 @@ def test_written_words_come_back_and_cover_the_clip(
     assert spoken(read) == words
     assert read[0].start == 0
     assert read[-1].end == pytest.approx(frames / 25)
-    assert all(left.end == right.start for left, right in zip(read, read[1:], strict=False))
+    assert all(left.end == right.start for left, right in itertools.pairwise(read))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ The reader refuses versions and fields it does not know.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
@@ -107,9 +108,9 @@ class CorpusManifest:
         self.rows: tuple[ClipRow, ...] = tuple(sorted(rows, key=lambda row: row.id))
         self.header = header.model_copy(update={"clips": len(self.rows)})
         self.root = Path(root)
-        ids = [row.id for row in self.rows]
-        if len(set(ids)) != len(ids):
-            twice = sorted({one for one in ids if ids.count(one) > 1})
+        counts = Counter(row.id for row in self.rows)
+        if len(counts) != len(self.rows):
+            twice = [one for one, count in counts.items() if count > 1]
             raise BadInput(
                 "corpora.duplicate_id", f"Clip ids stand twice: {', '.join(twice[:5])}.", "Ids must be unique."
             )
@@ -148,15 +149,19 @@ def read_manifest(folder: Path) -> CorpusManifest:
         )
     try:
         content = json.loads((folder / HEADER).read_text(encoding="utf-8"))
-        if isinstance(content, dict) and content.get("format", FORMAT) != FORMAT:
+        if isinstance(content, dict) and content.get("format") != FORMAT:
             raise BadInput(
                 "corpora.unknown_format",
-                f"{folder / HEADER} is of format {content['format']!r}; this dubflow reads {FORMAT}.",
+                f"{folder / HEADER} is of format {content.get('format')!r}; this dubflow reads {FORMAT}.",
                 "Import the corpus again with this version.",
             )
         header = CorpusHeader.model_validate(content)
     except (ValueError, ValidationError) as error:
         raise BadInput("corpora.bad_manifest", f"{folder / HEADER} is not a corpus header: {error}.", "") from error
+    if not (folder / ROWS).is_file():
+        raise BadInput(
+            "corpora.bad_manifest", f"{folder} has no {ROWS}.", "A copy was cut short: copy or import it again."
+        )
     rows = []
     with open(folder / ROWS, encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):

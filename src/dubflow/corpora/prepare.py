@@ -30,13 +30,16 @@ from dubflow.corpora.prepared import (
 from dubflow.corpora.settings import PrepareSettings
 from dubflow.corpora.stamps import Stamps
 from dubflow.corpora.transform import TRANSFORM_VERSION, Tools, build_tools, transform
-from dubflow.errors import BadInput, DubflowError, OurFault
+from dubflow.errors import BadInput, DubflowError, OurFault, WrongUse
 from dubflow.parallel import default_workers, map_unordered
 from dubflow.progress import Progress, reporting
 from dubflow.speech.codecs import Codec
 
 # How often a run makes again what another run (with other settings, in the same folder) removed meanwhile.
 _ROUNDS = 5
+
+# What is wrong with a file today may be right tomorrow, though nothing that its key is made of has changed.
+_PASSING = frozenset({"corpora.file_changed", "media.missing", "media.no_permission", "media.too_slow", "media.memory"})
 
 
 @dataclass(frozen=True)
@@ -166,9 +169,11 @@ def _prepare_one(job: _Job) -> _Outcome:
             return _Outcome("found")
         try:
             made = transform(job.row, job.path, job.settings, _tools["run"])
+        except WrongUse:
+            raise  # a missing package or setting is no clip's fault
         except DubflowError as error:
-            failure = FailedClip(key=job.key, code=error.code, reason=error.headline, retry=error.retryable)
-            return _Outcome("failed", failure)
+            retry = error.retryable or error.code in _PASSING
+            return _Outcome("failed", FailedClip(key=job.key, code=error.code, reason=error.headline, retry=retry))
         except Exception as error:  # one clip that trips a library must not end a run of thousands
             reason = f"{type(error).__name__}: {error}"
             return _Outcome("failed", FailedClip(key=job.key, code="corpora.unexpected", reason=reason, retry=True))
@@ -241,15 +246,11 @@ class _Run:
         """A file that is not the manifest's any more fails here, also where its old content was prepared before."""
         stamps = Stamps(self.store.root)
         for row in self.manifest:
-            if row.id in self.failed and self.failed[row.id].code not in Stamps.CODES:
-                continue
-            self.failed.pop(row.id, None)
             try:
                 stamps.check(self.manifest.media_path(row), row.sha256)
             except BadInput as error:
-                self.failed[row.id] = FailedClip(
-                    key=self.keys[row.id], code=error.code, reason=error.headline, retry=True
-                )
+                failure = FailedClip(key=self.keys[row.id], code=error.code, reason=error.headline, retry=True)
+                self.failed[row.id] = failure
         stamps.write()
 
     def _missing(self) -> list[ClipRow]:

@@ -106,10 +106,10 @@ def read_index(root: Path) -> PreparedIndex:
         raise BadInput("corpora.not_prepared", f"{root} has no {INDEX}.", "Run `dubflow prepare` to its end first.")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(content, dict) and content.get("format", FORMAT) != FORMAT:
+        if isinstance(content, dict) and content.get("format") != FORMAT:
             raise BadInput(
                 "corpora.unknown_format",
-                f"{path} is of format {content['format']!r}; this dubflow reads {FORMAT}.",
+                f"{path} is of format {content.get('format')!r}; this dubflow reads {FORMAT}.",
                 "Prepare the corpus again with this version.",
             )
         return PreparedIndex.model_validate(content)

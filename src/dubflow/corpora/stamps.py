@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import ClassVar
 
 from dubflow.atomic import write_json
 from dubflow.errors import BadInput
@@ -20,8 +19,6 @@ _NAME = ".stamps.json"
 
 class Stamps:
     """Digests by file, remembered between runs."""
-
-    CODES: ClassVar[frozenset[str]] = frozenset({"corpora.file_changed", "media.missing", "media.not_a_file"})
 
     def __init__(self, folder: Path) -> None:
         self._path = Path(folder) / _NAME

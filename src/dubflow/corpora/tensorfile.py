@@ -1,7 +1,8 @@
-"""safetensors files, written whole or not at all and read by memory map.
+"""safetensors files: written whole or not at all, equal content giving equal bytes, and read by memory map.
 
-The library's own numpy reader copies every tensor; training reads a few arrays of one clip out of a shard of hundreds,
-so tensors are mapped here instead. The format is small: eight bytes (little-endian length of the header), a JSON header
+The library writes metadata in an order that differs from run to run, and its numpy reader copies every tensor, while
+training reads a few arrays of one clip out of a shard of hundreds. So both are done here; a test reads our files with
+the library. The format is small: eight bytes (little-endian length of the header), a JSON header
 of ``{name: {dtype, shape, data_offsets}}`` with string metadata under ``__metadata__``, then the bytes of the tensors
 (https://github.com/huggingface/safetensors, README, *Format*).
 """
@@ -25,18 +26,31 @@ _DTYPES = {
     "BOOL": np.bool_, "U8": np.uint8, "I8": np.int8, "I16": np.int16, "U16": np.uint16, "I32": np.int32,
     "U32": np.uint32, "I64": np.int64, "U64": np.uint64, "F16": np.float16, "F32": np.float32, "F64": np.float64,
 }  # fmt: skip
+_NAMES = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
 _LENGTH_BYTES = 8
 # The library refuses larger headers; so do we, before believing a length read from a file.
 _MAX_HEADER = 100_000_000
 
 
 def write_tensors(path: Path, arrays: Arrays, metadata: Mapping[str, str]) -> None:
-    """Write ``arrays`` and string ``metadata`` to ``path``; equal content gives equal bytes."""
-    from safetensors.numpy import save_file
-
-    with atomic_file(path) as part:
-        whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-        save_file(whole, part, metadata=dict(metadata))
+    """Write ``arrays`` and string ``metadata`` to ``path``, little-endian; equal content gives equal bytes."""
+    # Wide types first: every tensor then starts at a multiple of its item size, which memory maps want.
+    order = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))
+    header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
+    offset = 0
+    for name in order:
+        size = arrays[name].nbytes
+        dtype = _NAMES[arrays[name].dtype.newbyteorder("=")]
+        header[name] = {"dtype": dtype, "shape": arrays[name].shape, "data_offsets": [offset, offset + size]}
+        offset += size
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % _LENGTH_BYTES)
+    with atomic_file(path) as part, open(part, "wb") as file:
+        file.write(len(text).to_bytes(_LENGTH_BYTES, "little"))
+        file.write(text)
+        for name in order:
+            array = arrays[name]
+            file.write(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data.cast("B") if array.size else b"")
 
 
 class TensorFile:

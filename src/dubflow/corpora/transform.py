@@ -153,8 +153,8 @@ def fit_waveform(waveform: NDArray[np.float32], frames: int, tolerance_s: float)
 
 
 def to_pcm16(waveform: NDArray[np.float32]) -> NDArray[np.int16]:
-    """16-bit samples of a waveform in -1..1; what lies outside is clipped."""
-    return np.asarray(np.rint(np.clip(waveform, -1.0, 1.0) * 32767), np.int16)
+    """16-bit samples of a waveform in -1..1: ``round(32768 x)`` within 16 bits, so 16-bit sources come back exact."""
+    return np.asarray(np.clip(np.rint(waveform * 32768.0), -32768, 32767), np.int16)
 
 
 def _add_face(prepared: Prepared, clip: Clip, settings: PrepareSettings, tools: Tools) -> None:
