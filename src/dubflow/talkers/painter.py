@@ -19,11 +19,11 @@ from dubflow.talkers.look import Look
 from dubflow.talkers.paint.anatomy import TOP, Anatomy
 from dubflow.talkers.paint.extras import GlassesPainter, paint_held, paint_mask
 from dubflow.talkers.paint.eyes import EyePainter
-from dubflow.talkers.paint.geometry import PIVOT_Y, Canvas, Lattice, Loft, Projection, seen_point
+from dubflow.talkers.paint.geometry import PIVOT_Y, Canvas, Lattice, Projection, seen_point
 from dubflow.talkers.paint.hair import paint_hair
 from dubflow.talkers.paint.mouth import MouthPainter, MouthShape, jaw_heights
 from dubflow.talkers.paint.skin import paint_skin
-from dubflow.talkers.paint.sprites import Sprite, lay, lay_sprite, paint_body, paint_bun, paint_ear
+from dubflow.talkers.paint.sprites import lay, lay_sprite, paint_body, paint_bun, paint_ear
 from dubflow.talkers.pose import Light, Pose
 
 Image = npt.NDArray[np.uint8]
@@ -189,7 +189,7 @@ class HeadPainter:
         cv2.fillPoly(silhouette, [points], 255, cv2.LINE_AA, 4)
 
         # Lattice indices to canvas pixels, once on the small map; then picture pixels to lattice indices.
-        places = (seen.uv - np.float32([canvas.u0, canvas.v0])) * np.float32(canvas.density)
+        places = (seen.uv - np.array([canvas.u0, canvas.v0], dtype=np.float32)) * np.float32(canvas.density)
         square = np.vstack([head, [0.0, 0.0, 1.0]])
         to_lattice = np.array(
             [
@@ -224,6 +224,3 @@ def _placed(head: Affine, place: tuple[float, float]) -> Affine:
     moved = head.copy()
     moved[:, 2] += head[:, :2] @ np.array(place)
     return moved
-
-
-__all__ = ["OCCLUDERS", "HeadPainter", "Loft", "Occluder", "Sprite"]

@@ -37,7 +37,7 @@ class Pose:
     Directions are those of the picture: x grows to the right, y grows downwards.
 
     Attributes:
-        opening: inner-lip gap divided by the distance between the outer eye corners, 0 to 0.6 (speech rarely exceeds 0.35).
+        opening: inner-lip gap divided by the distance between the outer eye corners, 0 to 0.6 (speech: to 0.35).
         width: relative change of the mouth's width, -0.4 to 0.4 (0.2 is a broad smile).
         rounding: puckered, protruded lips, 0 to 1 (1: the lips of ``u``); narrows the mouth by itself.
         press: lips pressed together as in m, b, p, 0 to 1; only to be seen while ``opening`` is small.

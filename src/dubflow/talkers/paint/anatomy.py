@@ -16,10 +16,13 @@ ROWS: Final = 68
 
 
 def bump(
-    u: npt.ArrayLike, v: npt.ArrayLike, at_u: float, at_v: float, wide: float, high: float
-) -> npt.NDArray[np.float64]:
+    u: npt.ArrayLike, v: npt.ArrayLike, at_u: npt.ArrayLike, at_v: npt.ArrayLike, wide: float, high: float
+) -> Array:
     """A smooth hill of height 1 around a point."""
-    return np.asarray(np.exp(-(((np.asarray(u) - at_u) / wide) ** 2)) * np.exp(-(((np.asarray(v) - at_v) / high) ** 2)))
+    return np.asarray(
+        np.exp(-(((np.asarray(u) - np.asarray(at_u)) / wide) ** 2))
+        * np.exp(-(((np.asarray(v) - np.asarray(at_v)) / high) ** 2))
+    )
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class Anatomy:
             eye_x=0.315 * look.eye_spacing,
             eye_y=-0.06,
             eye_half=eye_half,
-            eye_up=0.50 * eye_half * look.eye_roundness,
+            eye_up=0.475 * eye_half * look.eye_roundness,
             eye_down=0.27 * eye_half * look.eye_roundness,
             nose_y=nose_y,
             mouth_y=0.545 + 0.5 * (nose_y - 0.335),

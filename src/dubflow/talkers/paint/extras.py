@@ -6,16 +6,13 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from dubflow.talkers.look import Look
 from dubflow.talkers.paint.anatomy import Anatomy, bump
-from dubflow.talkers.paint.geometry import Canvas, Image, seen_point, smoothstep
+from dubflow.talkers.paint.geometry import Array, Canvas, Image, seen_point, smoothstep
 from dubflow.talkers.paint.shading import Floats, as_bytes, diffuse, grain, light_colour
 from dubflow.talkers.paint.sprites import Sprite, lay
 from dubflow.talkers.pose import Light, Pose
-
-Array = npt.NDArray[np.floating]
 
 
 class GlassesPainter:
@@ -58,7 +55,7 @@ class GlassesPainter:
         )
         self._thickness = 0.016 if look.glasses == "thin" else 0.026
 
-    def paint(self, frame: Image, pose: Pose, head: npt.NDArray[np.float64], unit: float, before_hair: bool) -> None:
+    def paint(self, frame: Image, pose: Pose, head: Array, unit: float, before_hair: bool) -> None:
         """The arms, which hair may cover, or the front, which it does not."""
         width = max(1, round(self._thickness * unit))
         if before_hair:
@@ -69,9 +66,7 @@ class GlassesPainter:
         for rim in (*self._rims, self._bridge):
             self._line(frame, rim, pose, head, width)
 
-    def _line(
-        self, frame: Image, points: npt.NDArray[np.float64], pose: Pose, head: npt.NDArray[np.float64], width: int
-    ) -> None:
+    def _line(self, frame: Image, points: Array, pose: Pose, head: Array, width: int) -> None:
         seen = np.array([seen_point((x, y, z), pose.yaw, pose.pitch) for x, y, z in points])
         pixels = np.round((seen @ head[:, :2].T + head[:, 2]) * 16.0).astype(np.int32)
         cv2.polylines(frame, [pixels], False, self._colour, width, cv2.LINE_AA, 4)
@@ -176,6 +171,7 @@ def _cup(look: Look, x: Array, y: Array, density: float) -> tuple[Floats, Floats
     for number, at in enumerate((0.02, 0.135, 0.25)):
         reach = -0.02 + 0.03 * abs(number - 1)
         colour, cover, normal = _finger(colour, cover, normal, x, y, skin, (0.50, at), (reach, at + 0.01), 0.062, soft)
+    colour, cover, normal = _arm(colour, cover, normal, x, y, look, 0.50, soft)
     palm = np.sqrt(((x - 0.50) / 0.16) ** 2 + ((y - 0.30) / 0.36) ** 2)
     return _blob(colour, cover, normal, palm, (x - 0.50) / 0.16, (y - 0.30) / 0.36, skin, soft)
 
@@ -187,13 +183,7 @@ def _hand(look: Look, x: Array, y: Array, density: float) -> tuple[Floats, Float
     cover = np.zeros(np.broadcast_shapes(x.shape, y.shape), dtype=np.float32)
     colour = np.broadcast_to(skin, (*cover.shape, 3)).astype(np.float32)
     normal = _dome(0.0 * (x + y), 0.0 * (x + y))
-    arm = np.abs(x - 0.42 - 0.25 * (y - 0.5)) / (0.17 + 0.05 * np.clip(y - 0.6, 0, 1))
-    across = np.clip((x - 0.42 - 0.25 * (y - 0.5)) / 0.19, -1, 1)
-    sleeve = (1 - smoothstep(arm, 1 - 6 * soft, 1)) * (y > 0.30)
-    cover = np.maximum(cover, sleeve)
-    normal = normal + sleeve[..., None] * (_dome(across, 0.0 * across) - normal)
-    is_cloth = (smoothstep(y, 0.80, 0.83) * sleeve)[..., None]
-    colour = colour + is_cloth * (np.array(look.clothes, dtype=np.float32) - colour)
+    colour, cover, normal = _arm(colour, cover, normal, x, y, look, 0.42, soft)
     palm = np.sqrt(((x - 0.32) / 0.27) ** 2 + ((y - 0.20) / 0.29) ** 2)
     colour, cover, normal = _blob(colour, cover, normal, palm, (x - 0.32) / 0.27, (y - 0.20) / 0.29, skin, soft)
     fingers = (
@@ -205,6 +195,26 @@ def _hand(look: Look, x: Array, y: Array, density: float) -> tuple[Floats, Float
     for start, end in fingers:
         colour, cover, normal = _finger(colour, cover, normal, x, y, skin, start, end, 0.068, soft)
     return colour, cover, normal
+
+
+def _arm(
+    colour: Floats, cover: Floats, normal: Floats, x: Array, y: Array, look: Look, wrist: float, soft: float
+) -> tuple[Floats, Floats, Floats]:
+    """Lay a forearm in its sleeve, coming up from the lower right, over what is there."""
+    away = x - wrist - 0.25 * (y - 0.5)
+    thick = 0.15 + 0.09 * np.clip(y - 0.5, 0, 1)
+    inside = ((1.0 - smoothstep(np.abs(away) / thick, 1.0 - 6 * soft, 1.0)) * (y > 0.30)).astype(np.float32)
+    weight = inside[..., None]
+    is_cloth = smoothstep(y + 0.0 * x, 0.80, 0.83)[..., None]
+    skin, cloth = np.array(look.skin, dtype=np.float32), np.array(look.clothes, dtype=np.float32)
+    tone = skin + is_cloth * (cloth - skin)
+    across = np.clip(away / thick, -1, 1)
+    dome = _dome(0.92 * across, 0.0 * across)
+    return (
+        np.asarray(colour + weight * (tone - colour), dtype=np.float32),
+        np.maximum(cover, inside),
+        np.asarray(normal + weight * (dome - normal), dtype=np.float32),
+    )
 
 
 def _dome(x: Array, y: Array) -> Floats:

@@ -6,7 +6,6 @@ from typing import Final
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from dubflow.talkers.paint.anatomy import Anatomy, bump
 from dubflow.talkers.paint.geometry import Image
@@ -15,7 +14,7 @@ from dubflow.talkers.paint.skin import Skin
 from dubflow.talkers.pose import Light, Pose
 
 _SIDES: Final = (-1.0, 1.0)
-_IRIS: Final = 0.062
+_IRIS: Final = 0.066
 
 
 class EyePainter:
@@ -53,7 +52,7 @@ class EyePainter:
                 middle - reach, face.eye_y - face.eye_up - 0.085, middle + reach, face.eye_y + face.eye_down + 0.05
             )
             start = columns_window.start
-            self._windows.append((rows_window, slice(start, start + int(round(2 * reach * canvas.density)))))
+            self._windows.append((rows_window, slice(start, start + round(2 * reach * canvas.density))))
             grids.append(canvas.grids(self._windows[-1]))
         # Both eyes at once: across points outwards from the nose, so one formula serves left and right.
         self._x = np.stack([grid_u[0] - sign * face.eye_x for sign, (grid_u, _) in zip(_SIDES, grids, strict=True)])[
@@ -87,7 +86,7 @@ class EyePainter:
         band = self._base + cover[..., None] * (self._brow_colour - self._base)
         if pose.brow_frown > 0:
             band *= (1.0 - pose.brow_frown * self._frown_shade)[..., None]
-        return (band + 0.5).astype(np.uint8)
+        return np.asarray(band + 0.5, dtype=np.uint8)
 
     def _eyes(self, target: Image, pose: Pose) -> None:
         face, density = self._face, float(self._density)
@@ -118,8 +117,8 @@ class EyePainter:
                 1 - ((self._across - 1.02) / 0.17) ** 2, 0, 1
             )
             lash = np.maximum(lash, 0.75 * flick)
-        lashes = (0.16, 0.10, 0.08) * self._level
-        mixed += (0.88 * lash).astype(np.float32)[..., None] * (lashes.astype(np.float32) - mixed)
+        lashes = np.array([0.16, 0.10, 0.08], dtype=np.float32) * self._level
+        mixed += (0.88 * lash).astype(np.float32)[..., None] * (lashes - mixed)
         patches = np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
         for window, patch in zip(self._windows, patches, strict=True):
             target[window] = patch

@@ -12,12 +12,12 @@ to the viewer outwards and keeping the envelope.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+Array = npt.NDArray[np.floating[Any]]
 Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
@@ -26,9 +26,10 @@ PIVOT_Y: Final = 0.6  # the joint of head and neck, about which a head turns
 PIVOT_Z: Final = -0.1
 
 
-def smoothstep(values: npt.ArrayLike, low: float, high: float) -> Array:
+def smoothstep(values: npt.ArrayLike, low: npt.ArrayLike, high: npt.ArrayLike) -> Array:
     """0 below ``low``, 1 above ``high``, a smooth cubic between."""
-    share = np.clip((np.asarray(values, dtype=np.float64) - low) / (high - low), 0.0, 1.0)
+    start = np.asarray(low)
+    share = np.clip((np.asarray(values, dtype=np.float64) - start) / (np.asarray(high) - start), 0.0, 1.0)
     return np.asarray(share * share * (3.0 - 2.0 * share))
 
 
@@ -170,10 +171,6 @@ class Loft:
             ]
         )
         return Projection(np.ascontiguousarray(uv, dtype=np.float32), outline)
-
-    def seen_point(self, point: tuple[float, float, float], yaw: float, pitch: float) -> tuple[float, float]:
-        """Where a point in space is seen after the same turn."""
-        return seen_point(point, yaw, pitch)
 
 
 def seen_point(point: tuple[float, float, float], yaw: float, pitch: float) -> tuple[float, float]:

@@ -27,7 +27,7 @@ _COARSE = 6  # canvas pixels a step of the smooth part of the map
 
 @dataclass(frozen=True)
 class MouthShape:
-    """Measures of the mouth in one pose, in head units: gap, half width, corner drop and lift, lip stretch, chin drop."""
+    """The mouth in one pose, in head units: gap, half width, corners down and up, thinning of the lips, chin down."""
 
     gap: float
     half: float
@@ -132,9 +132,14 @@ class MouthPainter:
         place = np.abs(u) / (0.078 - 0.022 * ratio)
         between = 0.10 * np.exp(-((np.abs(place - np.round(place)) / 0.09) ** 2))
         enamel = (1.0 - 0.50 * ratio**2.2 - between) * (0.80 + 0.20 * np.clip(below_top / 0.035, 0, 1))
-        _lay(inside, np.clip((length - below_top) * density + 0.5, 0, 1) * (pose.teeth > 0), enamel, _ENAMEL)
+        _lay(inside, np.clip((length - below_top) * density + 0.5, 0, 1) * float(pose.teeth > 0), enamel, _ENAMEL)
         lower = pose.teeth * np.clip(0.2 * shape.gap - 0.012, 0.0, 0.030) * arch
-        _lay(inside, np.clip((lower - above_bottom) * density + 0.5, 0, 1) * (lower > 0), 0.80 * enamel, _ENAMEL)
+        _lay(
+            inside,
+            np.clip((lower - above_bottom) * density + 0.5, 0, 1) * float(np.max(lower) > 0),
+            0.80 * enamel,
+            _ENAMEL,
+        )
         # The lips shade what lies just behind them.
         shade = (
             1.0
@@ -155,7 +160,7 @@ class MouthPainter:
         height = rest + pose.tongue * (0.94 * shape.gap - rest)
         wide = shape.half * (0.74 - 0.22 * pose.tongue)
         edge = height * np.sqrt(np.clip(1.0 - (u / wide) ** 2, 0.0, 1.0))
-        cover = np.clip((edge - above_bottom) / max(0.16 * shape.gap, 0.012) + 0.5, 0, 1) * (np.abs(u) < wide)
+        cover: Array = np.clip((edge - above_bottom) / max(0.16 * shape.gap, 0.012) + 0.5, 0, 1) * (np.abs(u) < wide)
         groove = 1.0 - 0.14 * np.exp(-((u / 0.022) ** 2)) * (1.0 - pose.tongue)
         level = (
             (0.5 + 0.4 * pose.tongue)
@@ -169,13 +174,13 @@ _ENAMEL = np.array([1.0, 0.965, 0.91], dtype=np.float32)
 _TONGUE = np.array([0.78, 0.40, 0.39], dtype=np.float32)
 
 
-def _lay(base: Floats, cover: npt.NDArray[np.floating], level: npt.NDArray[np.floating], colour: Floats) -> None:
+def _lay(base: Floats, cover: Array, level: Array, colour: Floats) -> None:
     """Lay ``colour`` at brightness ``level`` over ``base`` in place."""
     weight = np.asarray(cover, dtype=np.float32)[..., None]
     base += weight * (np.multiply.outer(np.asarray(level, dtype=np.float32), colour) - base)
 
 
-def _ramp(values: npt.ArrayLike, start: npt.ArrayLike) -> npt.NDArray[np.floating]:
+def _ramp(values: npt.ArrayLike, start: npt.ArrayLike) -> Array:
     """0 at ``start``, 1 at the chin, smooth."""
     share = np.clip((np.asarray(values) - start) / (_JAW_END - np.asarray(start)), 0.0, 1.0)
     return np.asarray(share * share * (3.0 - 2.0 * share))

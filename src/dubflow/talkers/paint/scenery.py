@@ -7,10 +7,9 @@ from typing import Final
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from dubflow.talkers.look import Colour
-from dubflow.talkers.paint.geometry import Image
+from dubflow.talkers.paint.geometry import Array, Image
 from dubflow.talkers.paint.shading import Floats, as_bytes, grain, light_colour
 from dubflow.talkers.pose import Light
 
@@ -54,7 +53,7 @@ class Easel:
         pixels = np.round([(x * self.width * 16, y * self.height * 16) for x, y in points]).astype(np.int32)
         cv2.polylines(self.picture, [pixels], False, colour, max(1, round(thickness * self.width)), cv2.LINE_8, 4)
 
-    def shade(self, factor: npt.NDArray[np.floating]) -> None:
+    def shade(self, factor: Array) -> None:
         """Multiply by ``factor`` ``[H, W]``."""
         self.picture *= factor[..., None].astype(np.float32)
 
@@ -166,8 +165,8 @@ def _shelf(easel: Easel, rng: np.random.Generator) -> None:
             if rng.random() < 0.06:
                 x += rng.uniform(0.03, 0.08)
                 continue
-            base = rng.uniform(0.18, 0.75, 3)
-            colour = (float(base[0]), float(0.85 * base[1]), float(0.8 * base[2]))
+            base = 0.55 * rng.uniform(0.15, 0.75, 3) + 0.45 * rng.uniform(0.2, 0.6)
+            colour = (float(base[0]), float(0.88 * base[1]), float(0.80 * base[2]))
             easel.box(x, floor - tall, x + wide, floor, colour)
             easel.box(x, floor - tall, x + 0.2 * wide, floor, times(colour, 1.25))
             easel.box(x, floor - 0.75 * tall, x + wide, floor - 0.68 * tall, times(colour, 1.5))

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dubflow.talkers.look import Colour
-from dubflow.talkers.paint.geometry import Image
+from dubflow.talkers.paint.geometry import Array, Image
 from dubflow.talkers.pose import Light
 
 Floats = npt.NDArray[np.float32]
@@ -54,7 +54,7 @@ def gloss(normal: Floats, light: Light, sharpness: float) -> Floats:
     return np.asarray(light.key * np.clip(normal @ half, 0.0, 1.0) ** sharpness, dtype=np.float32)
 
 
-def grain(shape: tuple[int, int], sigma: float, rng: np.random.Generator) -> Floats:
+def grain(shape: tuple[int, ...], sigma: float, rng: np.random.Generator) -> Floats:
     """Smooth noise of deviation 1."""
     noise = rng.standard_normal(shape, dtype=np.float32)
     if sigma > 0.2:
@@ -62,13 +62,13 @@ def grain(shape: tuple[int, int], sigma: float, rng: np.random.Generator) -> Flo
     return np.asarray(noise / max(float(noise.std()), 1e-9), dtype=np.float32)
 
 
-def tint(base: Floats, colour: Colour, share: npt.NDArray[np.floating]) -> Floats:
+def tint(base: Floats, colour: Colour, share: Array) -> Floats:
     """``base`` ``[H, W, 3]`` with ``share`` ``[H, W]`` of ``colour`` laid over it."""
     weight = np.clip(share, 0.0, 1.0)[..., None].astype(np.float32)
     return np.asarray(base + weight * (np.array(colour, dtype=np.float32) - base), dtype=np.float32)
 
 
-def darken(base: Floats, amount: npt.NDArray[np.floating]) -> Floats:
+def darken(base: Floats, amount: Array) -> Floats:
     """``base`` with ``amount`` (0 to 1) of its light taken away."""
     return np.asarray(base * (1.0 - np.clip(amount, 0.0, 1.0))[..., None], dtype=np.float32)
 

@@ -6,16 +6,13 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from dubflow.talkers.look import Colour
 from dubflow.talkers.paint.anatomy import Anatomy, bump
-from dubflow.talkers.paint.geometry import Canvas, Image, roll_up, smoothstep
+from dubflow.talkers.paint.geometry import Array, Canvas, Image, roll_up, smoothstep
 from dubflow.talkers.paint.hair import Hair
 from dubflow.talkers.paint.shading import Floats, as_bytes, darken, diffuse, gloss, grain, normals, tint
 from dubflow.talkers.pose import Light
-
-Array = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,7 @@ def _colour(face: Anatomy, u: Array, v: Array, rng: np.random.Generator, density
     albedo *= 1.0 + 0.012 * mottle[..., None] + 0.010 * pores[..., None]
     albedo = darken(albedo, 0.10 * bump(side, v, face.eye_x - 0.02, face.eye_y + 0.02, 0.19, 0.10))
     if look.freckles > 0:
-        spots = smoothstep(grain(shape, 0.010 * density + 0.35, rng), 1.5, 2.2)
+        spots = smoothstep(grain(shape, 0.006 * density + 0.35, rng), 1.6, 2.3)
         where = bump(side, v, 0.27, 0.16, 0.30, 0.13)
         albedo = tint(albedo, _scaled(look.skin, 0.66, 0.50, 0.42), 0.75 * look.freckles * spots * where)
     albedo = darken(albedo, _lines(face, u, v))
@@ -112,10 +109,10 @@ def _lips(face: Anatomy, u: Array, v: Array) -> Floats:
 
 
 def mouth_line(face: Anatomy, u: Array) -> Array:
-    """Height of the line between the closed lips: corners a little below, a small dip in the middle."""
+    """Height of the line between the closed lips: corners a little higher, a small dip in the middle."""
     ratio = u / face.mouth_half
     return np.asarray(
-        face.mouth_y + 0.010 - 0.012 * np.cos(np.clip(np.abs(ratio) * 2.6, 0.0, np.pi)) - 0.004 * ratio**2
+        face.mouth_y + 0.010 - 0.007 * np.cos(np.clip(np.abs(ratio) * 2.6, 0.0, np.pi)) - 0.030 * ratio**2
     )
 
 
@@ -183,10 +180,9 @@ def _beard(face: Anatomy, albedo: Floats, u: Array, v: Array, rng: np.random.Gen
         return albedo
     shape = (v.shape[0], u.shape[1])
     lip_top = face.mouth_y - face.lip_up
-    upper = bump(u, v, 0, 0.5 * (face.nose_y + lip_top) + 0.035 + 0.0 * v, 0.27, 10.0) * (
-        smoothstep(v, face.nose_y + 0.035, face.nose_y + 0.075)
-        * (1.0 - smoothstep(v - 0.22 * np.clip(side - 0.12, 0, 1), lip_top + 0.01, lip_top + 0.05))
-    )
+    droop = 0.5 * (face.nose_y + lip_top) + 0.022 + 0.10 * (side / 0.25) ** 2
+    thick = 0.048 * np.clip(1.0 - (side / 0.31) ** 2, 0.05, 1.0)
+    upper = np.exp(-(((v - droop) / thick) ** 4)) * (1.0 - smoothstep(side, 0.22, 0.30))
     cheek_line = 0.20 + 0.55 * np.clip(0.80 - side, 0.0, 1.0) ** 1.1
     lower = smoothstep(v, cheek_line, cheek_line + 0.10)
     mouth_gap = np.sqrt((u / (face.mouth_half + 0.075)) ** 2 + ((v - face.mouth_y - 0.01) / 0.155) ** 2)
@@ -216,7 +212,7 @@ def _brows(face: Anatomy, u: Array, v: Array, rng: np.random.Generator) -> Float
     arch = (
         face.brow_y
         + 0.012
-        - (0.020 + 0.045 * look.brow_arch) * np.exp(-(((along - 0.25) / 0.75) ** 2))
+        - (0.016 + 0.030 * look.brow_arch) * np.exp(-(((along - 0.25) / 0.75) ** 2))
         + 0.020 * smoothstep(along, 0.3, 1.1)
     )
     thick = 0.034 * look.brow_thickness * (1.0 - 0.62 * smoothstep(along, -0.1, 1.05))

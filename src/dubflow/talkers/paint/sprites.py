@@ -6,15 +6,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from dubflow.talkers.look import Colour
 from dubflow.talkers.paint.anatomy import Anatomy, bump
-from dubflow.talkers.paint.geometry import Canvas, Image, smoothstep
-from dubflow.talkers.paint.shading import Floats, as_bytes, darken, diffuse, grain, light_colour, tint
+from dubflow.talkers.paint.geometry import Array, Canvas, Image, smoothstep
+from dubflow.talkers.paint.shading import Floats, as_bytes, darken, diffuse, grain, light_colour
 from dubflow.talkers.pose import Light
-
-Array = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -26,7 +22,7 @@ class Sprite:
     cover: Image
 
 
-def lay_sprite(frame: Image, sprite: Sprite, to_frame: npt.NDArray[np.floating]) -> None:
+def lay_sprite(frame: Image, sprite: Sprite, to_frame: Array) -> None:
     """Lay ``sprite`` over ``frame`` in place; ``to_frame`` ``[2, 3]`` takes head units to pixel coordinates."""
     canvas = sprite.canvas
     to_units = np.array([[1 / canvas.density, 0, canvas.u0], [0, 1 / canvas.density, canvas.v0], [0, 0, 1]])
@@ -69,7 +65,9 @@ def paint_body(face: Anatomy, light: Light, density: float) -> Sprite:
     beyond = (side < 1.36 * broad) | (y > 2.0)
     cover = np.maximum(1.0 - smoothstep(side - reach, -soft, soft), smoothstep(y - shoulder, -soft, soft) * beyond)
     # Roundness: the neck is a cylinder, the chest a broad one.
-    turn = np.where(y < 1.25, np.clip(x / (neck_half * 1.06), -1, 1), np.clip(x / (1.7 * broad), -1, 1))
+    neck_turn = np.clip(x / (neck_half * 1.06), -1, 1)
+    chest_turn = np.clip(x / (1.7 * broad), -1, 1)
+    turn = neck_turn + smoothstep(y - 0.25 * side, 0.95, 1.30) * (chest_turn - neck_turn)
     lean = -0.35 * smoothstep(y, 1.15, 1.45) + 0.12
     normal = np.stack(
         [0.92 * turn, np.broadcast_to(lean, shape), np.sqrt(np.clip(1.02 - (0.92 * turn) ** 2, 0.05, 1))], -1
@@ -195,7 +193,7 @@ def paint_bun(face: Anatomy, light: Light, density: float) -> Sprite:
     rng = np.random.default_rng([face.look.seed, 0xB1])
     radius = np.sqrt((x / 0.36) ** 2 + (y / 0.29) ** 2)
     height = np.sqrt(np.clip(1.02 - radius**2, 0.02, 1))
-    normal = np.stack([x / 0.36, y / 0.29, height], -1)
+    normal = np.stack(np.broadcast_arrays(x / 0.36, y / 0.29, height), axis=-1)
     normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
     swirl = np.sin(26.0 * (np.arctan2(y, x) * 0.35 + 1.1 * radius)) + 0.6 * grain(radius.shape, 0.8, rng)
     colour = np.array(face.look.hair_colour, dtype=np.float32) * (0.86 + 0.10 * swirl)[..., None]
@@ -205,11 +203,3 @@ def paint_bun(face: Anatomy, light: Light, density: float) -> Sprite:
     return Sprite(
         canvas, as_bytes(np.asarray(picture, dtype=np.float32)), as_bytes(np.asarray(cover, dtype=np.float32))
     )
-
-
-def scaled(colour: Colour, factor: float) -> Colour:
-    """A brighter or darker colour."""
-    return (colour[0] * factor, colour[1] * factor, colour[2] * factor)
-
-
-__all__ = ["Sprite", "lay", "lay_sprite", "paint_body", "paint_bun", "paint_ear", "scaled", "tint", "tint_picture"]
