@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from corpora.samples import sound, video
-from dubflow.corpora.importing import import_corpus
+from dubflow.corpora.importing import import_corpus, survey_corpus
 from dubflow.corpora.listing import ReadOptions
 from dubflow.corpora.manifest import read_manifest
 from dubflow.corpora.splits import SplitOptions
@@ -101,6 +101,15 @@ def test_wrong_use_and_empty_folders_are_refused(grid: Path, tmp_path: Path) -> 
         import_corpus("grid", tmp_path / "empty", tmp_path / "out")
     assert caught.value.details["listed"] == 0
     assert (tmp_path / "out" / "coverage.json").is_file()
+
+
+def test_a_survey_says_the_same_and_writes_nothing(grid: Path, tmp_path: Path) -> None:
+    surveyed = survey_corpus("grid", grid)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["grid"]
+    _, coverage = import_corpus("grid", grid, tmp_path / "out")
+    assert surveyed == coverage
+    with pytest.raises(WrongUse, match=r"corpora\.unknown_layout"):
+        survey_corpus("nope", grid)
 
 
 def test_lineage_says_how_it_was_made(grid: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from dubflow.atomic import atomic_file, write_json
 from dubflow.config import Strict
-from dubflow.corpora.layouts import LAYOUTS
+from dubflow.corpora.layouts import LAYOUTS, Reader
 from dubflow.corpora.listing import ReadOptions, inside
 from dubflow.corpora.manifest import ClipRow, CorpusHeader, CorpusManifest, read_manifest
 from dubflow.corpora.result import Coverage, ImportResult
@@ -61,13 +61,11 @@ def import_corpus(
         WrongUse: ``corpora.unknown_layout``, ``corpora.out_is_root``.
         BadInput: ``corpora.nothing_found`` when not a single clip was found, and whatever the reader refuses.
     """
-    if layout not in LAYOUTS:
-        raise WrongUse("corpora.unknown_layout", f"There is no layout {layout!r}.", f"Known: {', '.join(LAYOUTS)}.")
     root, out = Path(root), Path(out)
     if out.resolve() == (root if root.is_dir() else root.parent).resolve():
         raise WrongUse("corpora.out_is_root", f"{out} is what would be read.", "Give another folder as --out.")
     options, splits, progress = options or ReadOptions(), splits or SplitOptions(), progress or Silent()
-    result = LAYOUTS[layout](root, options, progress)
+    result = _reader(layout)(root, options, progress)
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / COVERAGE, result.coverage.as_dict())
     if not result.rows:
@@ -93,6 +91,24 @@ def import_corpus(
     manifest.write()
     _sweep_links(out, rows)
     return manifest, result.coverage
+
+
+def survey_corpus(
+    layout: str, root: Path, *, options: ReadOptions | None = None, progress: Progress | None = None
+) -> Coverage:
+    """What :func:`import_corpus` would find and miss in ``root``; writes nothing.
+
+    Raises:
+        WrongUse: ``corpora.unknown_layout``.
+        BadInput: whatever the reader refuses.
+    """
+    return _reader(layout)(Path(root), options or ReadOptions(), progress or Silent()).coverage
+
+
+def _reader(layout: str) -> Reader:
+    if layout not in LAYOUTS:
+        raise WrongUse("corpora.unknown_layout", f"There is no layout {layout!r}.", f"Known: {', '.join(LAYOUTS)}.")
+    return LAYOUTS[layout]
 
 
 def _world(layout: str, root: Path) -> Literal["embedded", "real"]:
