@@ -5,6 +5,7 @@ Children are spawned, not forked: forking a process that has started threads (Op
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -19,6 +20,8 @@ from dubflow.errors import OurFault
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_PR_SET_PDEATHSIG = 1
+
 
 def default_workers() -> int:
     """Processor cores this process may use."""
@@ -28,6 +31,8 @@ def default_workers() -> int:
 def _child_setup(initializer: Callable[[], None] | None) -> None:
     # The parent alone answers Ctrl-C and then ends the children; one traceback a worker helps nobody.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A parent that was killed cannot end its children; they would wait for its next item for ever.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     # A worker a core, each on one thread: nested thread pools only fight over the same cores.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
