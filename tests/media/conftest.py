@@ -100,8 +100,9 @@ class ClipMaker:
         sample_format = track.codec_context.format.name
         for position in range(0, len(sound), size):
             piece = np.ascontiguousarray(sound[None, position : position + size], np.float32)
-            if sample_format.startswith("s16"):
-                piece = (piece * 32767).astype(np.int16)
+            if sample_format[:3] in ("s16", "s32"):
+                kind = np.dtype(f"int{sample_format[1:3]}")
+                piece = (piece.astype(np.float64) * np.iinfo(kind).max).astype(kind)
             frame = av.AudioFrame.from_ndarray(piece, format=sample_format, layout="mono")
             frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
             frame.pts = round(start * rate) + position
