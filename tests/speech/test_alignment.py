@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soxr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dubflow.errors import BadInput, OurFault
 from dubflow.speech.alignment import EnglishAligner, align_english, read_textgrid
@@ -118,6 +122,17 @@ def test_broken_textgrids_are_refused(tmp_path: Path, content: bytes) -> None:
     assert caught.value.code in ("speech.bad_textgrid", "speech.intervals_overlap")
 
 
+@given(st.integers(0, len(LONG_GRID)), st.integers(0, 40), st.text('0123456789."-\n xe', max_size=6))
+@settings(deadline=None, max_examples=80, derandomize=True)
+def test_damaged_textgrids_are_read_or_refused(place: int, cut: int, put: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "damaged.TextGrid"
+        path.write_text(LONG_GRID[:place] + put + LONG_GRID[place + cut :], encoding="utf-8")
+        # Anything but these two outcomes, another kind of error above all, fails the test.
+        with contextlib.suppress(BadInput):
+            assert all(is_contiguous(t, t[-1].end, tolerance=1e-6) for t in read_textgrid(path).values())
+
+
 def test_a_missing_textgrid_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput):
         read_textgrid(tmp_path / "none.TextGrid")
@@ -126,9 +141,9 @@ def test_a_missing_textgrid_is_refused(tmp_path: Path) -> None:
 def test_synthesised_speech_is_aligned_to_its_exact_times(
     aligner: EnglishAligner, synthesizer: EspeakSynthesizer, sentences: Callable[[str], list[str]]
 ) -> None:
-    texts = [text for text in sentences("en") if not any(c.isdigit() for c in text)][:8]
+    texts = [text for text in sentences("en") if not any(c.isdigit() for c in text)][:6]
     errors, phone_errors = [], []
-    for voice in (Voice(), Voice(variant="f2"), Voice(variant="m3", rate=140)):
+    for voice in (Voice(), Voice(variant="f2", rate=140)):
         for text, said in zip(texts, synthesizer.synthesize_all(texts, voice), strict=True):
             wave = soxr.resample(said.waveform, said.sample_rate, 16000)
             found = aligner.align(wave, text)
@@ -183,7 +198,7 @@ def test_real_speech_agrees_with_mfa(
 
 
 def test_words_outside_the_dictionary_are_aligned(aligner: EnglishAligner, synthesizer: EspeakSynthesizer) -> None:
-    text = "Blorptastic Señor Jürgen met 1999 zxq droids — at 10:45, didn’t he?"
+    text = "Blorptastic Señor Jürgen & 12% of zxq droids — met at 10:45, didn’t ' he?"
     said = synthesizer.synthesize(text, Voice())
     found = aligner.align(soxr.resample(said.waveform, said.sample_rate, 16000), text)
     labels = [w.label for w in found.words if w.label]

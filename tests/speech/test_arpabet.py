@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -73,7 +72,7 @@ def test_our_pronunciations_resemble_the_dictionary(synthesizer: EspeakSynthesiz
     assert errors / sum(len(known[word]) for word in words) < 0.28
 
 
-def test_common_words(synthesizer: EspeakSynthesizer, sentences: Callable[[str], list[str]]) -> None:
+def test_common_words(synthesizer: EspeakSynthesizer) -> None:
     say = EspeakPhonemizer(synthesizer)
     for word, expected in {"cat": "K AE T", "judge": "JH AH JH", "think": "TH IH NG K", "fire": "F AY ER"}.items():
         assert " ".join(pronunciation(p.symbol for p in say.phonemize(word, "en"))) == expected

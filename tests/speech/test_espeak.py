@@ -7,14 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dubflow.errors import WrongUse
+from dubflow.errors import BadInput, WrongUse
 from dubflow.speech.espeak import EspeakSynthesizer, Utterance, synthesize
 from dubflow.speech.intervals import index_at, is_contiguous
 from dubflow.speech.inventory import PHONES
 from dubflow.speech.voices import LANGUAGES, Voice, accents, has_echo, variants
-from dubflow.speech.words import bare_word
+from dubflow.speech.words import bare_word, speakable
 
 GRID = {
     "en": "bin blue at f two now", "es": "pon azul en efe dos ahora", "ru": "поставь синий у эф два сейчас",
@@ -80,6 +82,17 @@ def test_command_sentences_have_their_six_words(synthesizer: EspeakSynthesizer, 
     assert len(utterance.words) == 6
     assert all(word.duration > 0.01 for word in utterance.words)
     assert sum(stress == 1 for stress in utterance.stresses) >= 3
+
+
+@given(st.text("abceéghijklmnoprstuvwyzßяжщαω 0123456789 .,;:!?-—'\"()[]{}<>/&%$€+", min_size=1, max_size=40))
+@settings(deadline=None, max_examples=60, derandomize=True)
+def test_any_text_is_covered_or_refused(text: str) -> None:
+    for language in ("en", "ru"):
+        if speakable(text):
+            check_utterance(synthesize(text, Voice(language=language)), text)
+        else:
+            with pytest.raises(BadInput, match="nothing to speak"):
+                synthesize(text, Voice(language=language))
 
 
 def test_merged_words_get_their_own_phones(synthesizer: EspeakSynthesizer) -> None:
@@ -188,6 +201,7 @@ def test_every_accent_speaks(synthesizer: EspeakSynthesizer) -> None:
         (Voice(variant="nobody"), "speech.unknown_variant"),
         (Voice(language="tlh"), "speech.unknown_language"),
         (Voice(language="ja"), "speech.unknown_language"),
+        (Voice(language="EN"), "speech.unknown_language"),
         (Voice(language=""), "speech.unknown_language"),
         (Voice(language="en-xx"), "speech.unknown_language"),
     ],
@@ -222,4 +236,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_engine_never_enters_this_process(synthesizer: EspeakSynthesizer) -> None:
     synthesizer.synthesize("hello", Voice())
     assert "espeak" not in Path("/proc/self/maps").read_text()
+    server = synthesizer._process._server
+    assert server is not None
+    assert len(list(Path(f"/proc/{server.pid}/task").iterdir())) == 1, "a process with threads must not fork"
     assert synthesizer.engine_version.startswith("1.")

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -80,7 +79,7 @@ def test_ipa_strings_are_split_into_the_longest_symbols(ipa: str, expected: list
     assert split_ipa(ipa) == expected
 
 
-def test_strings_of_symbols_split_back(sentences: Callable[[str], list[str]]) -> None:
+def test_strings_of_symbols_split_back() -> None:
     for symbol in PHONES:
         assert split_ipa(symbol) == [(symbol, 0)]
 

@@ -34,6 +34,11 @@ def test_what_is_no_text_is_refused(text: str, code: str) -> None:
     assert caught.value.code == f"speech.{code}"
 
 
+@pytest.mark.parametrize("text", ["a", "7", "&", "12 %", "$", "— é"])
+def test_whatever_has_a_name_can_be_spoken(text: str) -> None:
+    assert cleaned(text) == text
+
+
 def test_spaces_and_accents_are_made_uniform() -> None:
     assert cleaned("  e\u0301te\u0301 \n\t va ") == "été va"
 

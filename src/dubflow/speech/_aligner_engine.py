@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-SILENCE = "SIL"
 FRAME_S = 0.01
+WIDE = 1e-300
 
 
 class Engine:
@@ -20,7 +20,9 @@ class Engine:
     def __init__(self) -> None:
         from pocketsphinx import Decoder
 
-        self._decoder = Decoder(lm=None, bestpath=False, loglevel="FATAL")
+        # The usual beams are for recognition; with one path to follow, pruning saves little and loses long recordings.
+        beams = {"beam": WIDE, "wbeam": WIDE, "pbeam": WIDE}
+        self._decoder = Decoder(lm=None, bestpath=False, loglevel="FATAL", **beams)
 
     def unknown(self, job: dict[str, Any], _: bytes) -> tuple[dict[str, Any], bytes]:
         """Those of ``job["words"]`` that the dictionary lacks."""

@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
+LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
 CHILD_BYTES = 2 << 30
 
@@ -41,7 +42,7 @@ def _in_child(actions: Actions, job: dict[str, Any], payload: bytes, write_end: 
     status = 1
     try:
         # The child must not outlive a server that was killed, nor grow without bound, nor leave a core file.
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_AS, (CHILD_BYTES, CHILD_BYTES))
         try:

@@ -8,9 +8,10 @@ about 7 ms (median); see ``benchmarks/speech.py``.
 
 from __future__ import annotations
 
+import atexit
 import functools
-import re
-from collections.abc import Sequence
+import importlib.util
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,13 +25,12 @@ from dubflow.speech._child import EngineProcess
 from dubflow.speech.arpabet import from_arpabet, pronunciation
 from dubflow.speech.intervals import Interval, filled
 from dubflow.speech.phonemes import EspeakPhonemizer, Phonemizer
-from dubflow.speech.words import bare_word, cleaned
+from dubflow.speech.words import bare_word, cleaned, speakable
 
 SAMPLE_RATE = 16_000
 _PADDING_S = 0.1
 _NOISES = (10.0, 60.0, 200.0)  # deviation in 16-bit units; the first finds nearly everything
 _MAX_SECONDS = 120.0
-_SILENT_NAMES = frozenset({"SIL", "+NSN+", "+SPN+", "+BREATH+", "+COUGH+", "+NOISE+", "+SMACK+", "+UH+", "+UM+"})
 _SILENT_LABELS = frozenset({"", "sil", "sp", "<eps>"})
 
 
@@ -119,19 +119,20 @@ class EnglishAligner:
             OurFault: ``speech.engine_lost``, ``speech.engine_unavailable``.
         """
         audio = _checked(waveform)
-        tokens = [bare_word(token) for token in cleaned(text).split(" ")]
-        spoken = {index: word for index, token in enumerate(tokens) if (word := _dictionary_form(token))}
-        words = list(spoken.values())
-        added = self._pronunciations(words)
-        words = [word for word in words if added.get(word) != ""]
+        tokens = cleaned(text).split(" ")
+        entries = {index: _entry(index, token) for index, token in enumerate(tokens) if speakable(token)}
+        added = self._pronunciations({entry: tokens[index] for index, entry in entries.items()})
+        entries = {index: entry for index, entry in entries.items() if added.get(entry) != ""}
+        words = list(entries.values())
+        job = {"op": "align", "words": words, "added": {entry: phones for entry, phones in added.items() if phones}}
         problem = ""
         for noise in _NOISES:
-            job = {"op": "align", "words": words, "added": {w: p for w, p in added.items() if p}}
             ((answer, _),) = self._process.request([job], [_pcm(audio, noise)])
             if answer["ok"]:
                 found = [word for word in answer["words"] if not _is_filler(word["word"])]
                 if len(found) == len(words):
-                    return _alignment(found, words, spoken, tokens, len(audio) / SAMPLE_RATE)
+                    placed = dict(zip(entries, found, strict=True))
+                    return _alignment(placed, tokens, len(audio) / SAMPLE_RATE)
                 problem = f"{len(found)} words were found"
             else:
                 problem = answer["problem"]
@@ -142,24 +143,21 @@ class EnglishAligner:
             "Check that the transcript is what is said, and that it is English.",
         )
 
-    def _pronunciations(self, words: Sequence[str]) -> dict[str, str]:
-        """ARPAbet for the words outside the dictionary; "" for those without sound."""
-        distinct = list(dict.fromkeys(words))
-        ((answer, _),) = self._process.request([{"op": "unknown", "words": distinct}])
+    def _pronunciations(self, spoken: Mapping[str, str]) -> dict[str, str]:
+        """ARPAbet for the entries outside the dictionary, by what is said for them; "" for those without sound."""
+        ((answer, _),) = self._process.request([{"op": "unknown", "words": list(spoken)}])
         if not answer["ok"]:
             raise OurFault("speech.engine_lost", f"PocketSphinx cannot look up words: {answer['problem']}.")
         unknown = answer["unknown"]
         if not unknown:
             return {}
-        phones = self._phonemizer.phonemize_all(unknown, "en")
-        return {w: " ".join(pronunciation(p.symbol for p in own)) for w, own in zip(unknown, phones, strict=True)}
+        phones = self._phonemizer.phonemize_all([spoken[entry] for entry in unknown], "en")
+        return {e: " ".join(pronunciation(p.symbol for p in own)) for e, own in zip(unknown, phones, strict=True)}
 
 
 def _command() -> tuple[list[str], Path, list[str]]:
-    try:
-        import pocketsphinx  # noqa: F401 - only to say which package is missing before a child fails on it
-    except ImportError as error:
-        raise missing_extra("pocketsphinx", "speech") from error
+    if importlib.util.find_spec("pocketsphinx") is None:
+        raise missing_extra("pocketsphinx", "speech")
     return ["-P"], Path(__file__).with_name("_aligner_engine.py"), []
 
 
@@ -176,9 +174,10 @@ def _checked(waveform: NDArray[np.float32]) -> NDArray[np.float64]:
     return audio
 
 
-def _dictionary_form(token: str) -> str:
-    """Lower case with plain apostrophes and without what the decoder's word lists cannot hold."""
-    return re.sub(r"[^\w'.-]", "", token.lower().replace("’", "'")).strip(".-")
+def _entry(index: int, token: str) -> str:
+    """The dictionary's spelling of a plain word; any other token (numbers, signs) gets an entry of its own."""
+    word = bare_word(token).lower().replace("’", "'")
+    return word if word.replace("'", "").replace("-", "").isalpha() else f"token.{index}"
 
 
 def _pcm(audio: NDArray[np.float64], noise: float) -> bytes:
@@ -193,24 +192,19 @@ def _is_filler(name: str) -> bool:
     return name.startswith(("<", "[", "(", "+"))
 
 
-def _alignment(
-    found: Sequence[dict[str, Any]], words: Sequence[str], spoken: dict[int, str], tokens: Sequence[str], total: float
-) -> Alignment:
-    """Found words (times with padding) laid over the tokens of the transcript."""
+def _alignment(found: Mapping[int, dict[str, Any]], tokens: Sequence[str], total: float) -> Alignment:
+    """Found words (by token, times with padding) laid over all tokens; those that are not spoken have length 0."""
+    words: list[Interval] = []
     phones: list[Interval] = []
-    spans: list[tuple[float, float]] = []
-    for word in found:
-        own = [(name, _cut(a, total), _cut(b, total)) for name, a, b in word["phones"] if name not in _SILENT_NAMES]
-        phones += [Interval(start=a, end=b, label=from_arpabet(name)[0]) for name, a, b in own]
-        spans.append((own[0][1], own[-1][2]) if own else (phones[-1].end, phones[-1].end) if phones else (0.0, 0.0))
-    sounding = {index for index, word in spoken.items() if word in set(words)}
-    placed: list[Interval] = []
-    following = iter(spans)
-    now = spans[0][0] if spans else 0.0
+    now = 0.0
     for index, token in enumerate(tokens):
-        start, now = next(following) if index in sounding else (now, now)
-        placed.append(Interval(start=start, end=now, label=token))
-    return Alignment(words=filled(placed, total), phones=filled(phones, total))
+        own = (
+            [(name, _cut(a, total), _cut(b, total)) for name, a, b in found[index]["phones"]] if index in found else []
+        )
+        start, now = (own[0][1], own[-1][2]) if own else (now, now)
+        words.append(Interval(start=start, end=now, label=bare_word(token)))
+        phones += [Interval(start=a, end=b, label=from_arpabet(name)[0]) for name, a, b in own]
+    return Alignment(words=filled(words, total), phones=filled(phones, total))
 
 
 def _cut(time: float, total: float) -> float:
@@ -219,8 +213,10 @@ def _cut(time: float, total: float) -> float:
 
 @functools.cache
 def default_aligner() -> EnglishAligner:
-    """The one that :func:`align_english` uses; its process ends with this one."""
-    return EnglishAligner()
+    """The one that :func:`align_english` uses; ended when the program ends."""
+    aligner = EnglishAligner()
+    atexit.register(aligner.close)
+    return aligner
 
 
 def align_english(waveform: NDArray[np.float32], text: str) -> Alignment:

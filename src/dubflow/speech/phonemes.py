@@ -17,6 +17,7 @@ from dubflow.speech.voices import LANGUAGES, Voice
 __all__ = ["LANGUAGES", "EspeakPhonemizer", "Phone", "Phonemizer", "phone_sequence", "phonemize"]
 
 _CACHED_TEXTS = 10_000
+_TEXTS_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +66,17 @@ class EspeakPhonemizer:
         return self.phonemize_all([text], language, pauses=pauses)[0]
 
     def phonemize_all(self, texts: Iterable[str], language: str, *, pauses: bool = False) -> list[list[Phone]]:
-        """Phones of each text; new texts go to the engine in one request."""
+        """Phones of each text; new texts go to the engine in few requests."""
         voice = Voice(language=language)
         voice.espeak_name()  # refuses unknown languages even when every text is known or the list is empty
         wanted = list(texts)
         new = list(dict.fromkeys(text for text in wanted if (text, language) not in self._known))
         found = {text: self._known[text, language] for text in wanted if text not in set(new)}
-        if new:
-            spoken = (self._synthesizer or default_synthesizer()).synthesize_all(new, voice)
-            found |= {text: phone_sequence(utterance) for text, utterance in zip(new, spoken, strict=True)}
-            self._remember(language, {text: found[text] for text in new})
+        for start in range(0, len(new), _TEXTS_AT_ONCE):  # the audio of a batch is held until its phones are read
+            batch = new[start : start + _TEXTS_AT_ONCE]
+            spoken = (self._synthesizer or default_synthesizer()).synthesize_all(batch, voice)
+            found |= {text: phone_sequence(utterance) for text, utterance in zip(batch, spoken, strict=True)}
+        self._remember(language, {text: found[text] for text in new})
         return [[phone for phone in found[text] if pauses or phone.symbol != SILENCE] for text in wanted]
 
     def _remember(self, language: str, found: dict[str, list[Phone]]) -> None:

@@ -50,7 +50,7 @@ class Voice(Strict):
 
     def espeak_name(self) -> str:
         """The name espeak-ng knows this voice by, for example ``en-us+f2``."""
-        language = self.language.lower()
+        language = self.language
         if language not in LANGUAGES and language not in accents():
             raise WrongUse(
                 "speech.unknown_language",

@@ -29,7 +29,7 @@ def cleaned(text: str) -> str:
     plain = " ".join(unicodedata.normalize("NFC", text).split())
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in plain):
         raise BadInput("speech.bad_text", "The text holds control characters or broken Unicode.", "Remove them.")
-    if not any(unicodedata.category(character)[0] in "LNS" for character in plain):
+    if not speakable(plain):
         raise BadInput("speech.empty_text", "There is nothing to speak in the text.", "Give at least one word.")
     if len(plain) > MAX_CHARACTERS:
         raise BadInput(
@@ -38,6 +38,11 @@ def cleaned(text: str) -> str:
             "Speak it sentence by sentence.",
         )
     return plain
+
+
+def speakable(text: str) -> bool:
+    """Whether anything in ``text`` is spoken: letters, digits, symbols, and the punctuation that has a name."""
+    return any(unicodedata.category(character)[0] in "LNS" or character in "&%@#" for character in text)
 
 
 def bare_word(token: str) -> str:
