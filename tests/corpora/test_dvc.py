@@ -1,0 +1,90 @@
+"""``dvc repro`` makes the data offline, does nothing the second time, and stays inside the checkout."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dubflow.corpora.manifest import read_manifest
+from dubflow.corpora.prepared import PreparedSet
+
+_COPIED = ("dvc.yaml", "params.yaml", ".dvcignore", ".dvc/config", "configs", "src")
+
+
+@pytest.fixture
+def checkout(repository: Path, tmp_path: Path) -> Path:
+    """A copy of what dvc needs, with very little to make."""
+    copy = tmp_path / "checkout"
+    for name in _COPIED:
+        target = copy / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (repository / name).is_dir():
+            shutil.copytree(repository / name, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(repository / name, target)
+    params = yaml.safe_load((copy / "params.yaml").read_text(encoding="utf-8"))
+    params["talkers"] = {"identities": 1, "clips": 1, "languages": "en", "seed": 3}
+    (copy / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    subprocess.run(["git", "init", "-q", str(copy)], check=True)
+    return copy
+
+
+def _offline() -> list[str]:
+    """A prefix that takes the network away, where the kernel lets us; else none."""
+    prefix = ["unshare", "--map-root-user", "--net"]
+    if shutil.which("unshare") and subprocess.run([*prefix, "true"], capture_output=True).returncode == 0:
+        return prefix
+    return []
+
+
+def _repro(checkout: Path) -> str:
+    home = checkout.parent / "home"
+    home.mkdir(exist_ok=True)
+    scripts = Path(sys.executable).parent
+    environment = {
+        "PATH": f"{scripts}:{os.environ['PATH']}",
+        "HOME": str(home),
+        "PYTHONPATH": str(checkout / "src"),
+        # Whoever asks for the network all the same gets a closed door.
+        **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9"),
+    }
+    done = subprocess.run(
+        [*_offline(), str(scripts / "dvc"), "repro"],
+        cwd=checkout,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_the_stages_name_only_files_that_exist(repository: Path) -> None:
+    stages = yaml.safe_load((repository / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    made = {name for stage in stages.values() for entry in stage["outs"] for name in entry}
+    for stage in stages.values():
+        for dependency in stage["deps"]:
+            path = dependency.replace("${preset}", "tiny")
+            assert path in made or (repository / path).exists()
+
+
+@pytest.mark.slow
+def test_repro_makes_the_data_once_and_sends_nothing_out(checkout: Path) -> None:
+    first = _repro(checkout)
+    assert "Running stage 'corpus'" in first
+    assert "Running stage 'prepare'" in first
+    corpus = read_manifest(checkout / "runs/data/corpus")
+    prepared = PreparedSet(checkout / "runs/data/prepared")
+    assert set(prepared) == {row.id for row in corpus}
+    assert prepared.verify() == ()
+    assert "Data and pipelines are up to date." in _repro(checkout)
+    # dvc keeps its caches and databases in the checkout (mediapipe's import leaves a list of fonts at home).
+    left = [path for path in (checkout.parent / "home").rglob("*") if path.is_file() and "matplotlib" not in path.parts]
+    assert left == []
