@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import multiprocessing
 import os
+import pickle
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -28,7 +29,7 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _child_setup(initializer: Callable[[], None] | None) -> None:
+def _child_setup(packed_initializer: bytes) -> None:
     # The parent alone answers Ctrl-C and then ends the children; one traceback a worker helps nobody.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A parent that was killed cannot end its children; they would wait for its next item for ever.
@@ -36,6 +37,8 @@ def _child_setup(initializer: Callable[[], None] | None) -> None:
     # A worker a core, each on one thread: nested thread pools only fight over the same cores.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
+    # Unpacked only now: it may import numpy, whose threads are counted at that moment.
+    initializer: Callable[[], None] | None = pickle.loads(packed_initializer)  # noqa: S301 - packed by our parent
     if initializer is not None:
         initializer()
 
@@ -67,7 +70,7 @@ def map_unordered(
         max_workers=count,
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_child_setup,
-        initargs=(initializer,),
+        initargs=(pickle.dumps(initializer),),
     )
     pending: dict[Future[Result], Item] = {}
     finished = False
