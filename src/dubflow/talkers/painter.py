@@ -190,7 +190,8 @@ class HeadPainter:
 
         # Lattice indices to canvas pixels, once on the small map; then picture pixels to lattice indices.
         places = (seen.uv - np.array([canvas.u0, canvas.v0], dtype=np.float32)) * np.float32(canvas.density)
-        square = np.vstack([head, [0.0, 0.0, 1.0]])
+        # Not np.linalg.inv: BLAS starts its threads even for three by three numbers, which costs milliseconds on busy cores.
+        to_head = np.vstack([cv2.invertAffineTransform(head), [0.0, 0.0, 1.0]])
         to_lattice = np.array(
             [
                 [1 / lattice.step, 0, -lattice.x0 / lattice.step],
@@ -199,7 +200,7 @@ class HeadPainter:
             ]
         )
         offset = np.array([[1.0, 0.0, x0], [0.0, 1.0, y0], [0.0, 0.0, 1.0]])
-        matrix = (to_lattice @ np.linalg.inv(square) @ offset)[:2]
+        matrix = (to_lattice @ to_head @ offset)[:2]
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         maps = cv2.warpAffine(places, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
         seen_colour = cv2.remap(colour, maps, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
