@@ -49,9 +49,10 @@ class Prosody:
         semitones = 12.0 * np.log2(f0[voiced] / np.median(f0[voiced]))
         # Octave errors of the tracker are no melody.
         semitones = np.clip(semitones, -9.0, 9.0)
-        melody = np.interp(index, index[voiced], semitones) * speaking
+        while_speaking: Curve = speaking.astype(np.float64)
+        melody: Curve = np.interp(index, index[voiced], semitones) * while_speaking
         top = float(decibels[speaking].max())
-        loudness = np.clip(1.0 + (decibels - top) / _LOUD_RANGE_DB, 0.0, 1.0) * speaking
+        loudness: Curve = np.clip(1.0 + (decibels - top) / _LOUD_RANGE_DB, 0.0, 1.0) * while_speaking
         return cls(smoothed(melody, 1.5), smoothed(loudness, 1.2))
 
 
@@ -71,7 +72,7 @@ class Temperament:
         """The habits of a seed."""
         rng = np.random.default_rng([seed, 0x7E])
         return cls(
-            liveliness=float(rng.uniform(0.8, 1.2)),
+            liveliness=float(rng.uniform(0.85, 1.15)),
             brow_rest=float(rng.uniform(-0.12, 0.12)),
             smile=float(rng.uniform(-0.01, 0.05)),
             tilt=float(rng.uniform(-0.035, 0.035)),
@@ -107,7 +108,9 @@ def face_motion(prosody: Prosody, temperament: Temperament, seed: int, fps: floa
     rng = np.random.default_rng([seed, 0x307])
     times = np.arange(frames) / fps
     accent = prosody.loudness - smoothed(prosody.loudness, 8.0)
-    brows = temperament.liveliness * 0.75 * prosody.melody / _SEMITONES_FOR_FULL_BROW
+    # Brows go up further than down: the fall at a sentence's end lowers them, but nobody frowns at every full stop.
+    bent = np.where(prosody.melody > 0, prosody.melody, 0.45 * prosody.melody)
+    brows = temperament.liveliness * 0.8 * bent / _SEMITONES_FOR_FULL_BROW
     nod = temperament.nod * temperament.liveliness * 0.10 * delayed(accent, 1)
     return FaceMotion(
         jaw_gain=0.75 + 0.45 * prosody.loudness,

@@ -190,7 +190,7 @@ class HeadPainter:
 
         # Lattice indices to canvas pixels, once on the small map; then picture pixels to lattice indices.
         places = (seen.uv - np.array([canvas.u0, canvas.v0], dtype=np.float32)) * np.float32(canvas.density)
-        # Not np.linalg.inv: BLAS starts its threads even for three by three numbers, which costs milliseconds on busy cores.
+        # Not np.linalg.inv: BLAS starts threads even for three by three numbers; on busy cores that takes milliseconds.
         to_head = np.vstack([cv2.invertAffineTransform(head), [0.0, 0.0, 1.0]])
         to_lattice = np.array(
             [

@@ -21,15 +21,14 @@ from dubflow.talkers.scenes import FRAME_RATE, ClipPlan
 from dubflow.talkers.soundtrack import Soundtrack, soundtrack
 from dubflow.talkers.visemes import MouthCurves, frame_centres, mouth_curves
 
-_OPENING: Final = 0.25  # pose units of a stressed ``a`` at middling loudness
+_OPENING: Final = 0.32  # pose units of a stressed ``a`` at middling loudness
 _WIDTH: Final = 0.16
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Where a person stands in the picture; added to the person's own motion."""
+    """How a person stands in the scene, beside the person's own motion."""
 
-    dx: float = 0.0
     dy: float = 0.0
     scale: float = 1.0
     yaw: float = 0.0
@@ -38,7 +37,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Performance:
-    """One person's poses, one a frame."""
+    """One person's poses, one a frame, each in a square as high as the picture (``picture.seats`` says where it lies)."""
 
     person: int
     poses: tuple[Pose, ...]
@@ -74,7 +73,9 @@ def plan_of(row: ClipRow) -> ClipPlan:
     """
     if "plan" not in row.source:
         raise BadInput(
-            "talkers.no_plan", f"The clip {row.id} was not made by talkers.", "Only rendered clips have an intended pose."
+            "talkers.no_plan",
+            f"The clip {row.id} was not made by talkers.",
+            "Only rendered clips have an intended pose.",
         )
     return ClipPlan.model_validate(row.source["plan"])
 
@@ -101,9 +102,8 @@ def _prosody(sound: Soundtrack, person: int, times: npt.NDArray[np.float64]) -> 
 
 def _stage(plan: ClipPlan, person: int) -> Stage:
     if plan.kind == "two_speakers":
-        side = -1.0 if person == 0 else 1.0
-        # Half turned to each other, each in a half of a picture that is half as wide again.
-        return Stage(dx=0.235 * side, dy=0.02, scale=0.84, yaw=-0.16 * side, gaze_x=-0.35 * side)
+        towards = 1.0 if person == 0 else -1.0
+        return Stage(dy=0.03, scale=0.84, yaw=0.16 * towards, gaze_x=0.35 * towards)
     return Stage(yaw=plan.yaw)
 
 
@@ -122,7 +122,7 @@ def _poses(mouth: MouthCurves, motion: FaceMotion, temperament: Temperament, sta
         "brow_frown": motion.brow_frown,
         "gaze_x": motion.gaze_x + stage.gaze_x,
         "gaze_y": motion.gaze_y,
-        "dx": motion.dx + stage.dx,
+        "dx": motion.dx,
         "dy": motion.dy + stage.dy,
         "roll": motion.roll,
         "yaw": motion.yaw * (1.0 if stage.yaw == 0 else 0.4) + stage.yaw,

@@ -30,23 +30,35 @@ def light_of(plan: ClipPlan) -> Light:
     return Light.low() if plan.kind == "low_light" else _LIGHTS[plan.seed % len(_LIGHTS)]
 
 
+def seats(plan: ClipPlan) -> tuple[int, ...]:
+    """Left edge of each person's square in the picture, in pixels; two people's squares overlap and reach beyond it."""
+    height, width = plan.picture_size
+    if len(plan.people) == 1:
+        return ((width - height) // 2,)
+    reach = height // 8
+    return (-reach, width - height + reach)
+
+
 def paint_clip(plan: ClipPlan, performances: Sequence[Performance], frames: int) -> Iterator[Image]:
     """``frames`` pictures, uint8 ``[H, W, 3]``; without performances the scenery alone."""
     light = light_of(plan)
+    height, width = plan.picture_size
     scenery = Scenery(plan.seed, plan.picture_size, [event.sound_event() for event in plan.events], light)
     occluder = next(kind for kind in get_args(Occluder) if kind == plan.occluder)
     painters = [
-        _painter(plan.people[performance.person].look(), plan.picture_size, light, occluder)
-        for performance in performances
+        _painter(plan.people[performance.person].look(), height, light, occluder) for performance in performances
     ]
+    margin = max(0, -min(seats(plan)))
     for index in range(frames):
-        picture = np.ascontiguousarray(scenery.frame(index))
+        picture = np.pad(scenery.frame(index), ((0, 0), (margin, margin), (0, 0)), mode="edge")
         for painter, performance in zip(painters, performances, strict=True):
-            picture = painter.paint(performance.poses[index], picture)
-        yield picture
+            left = seats(plan)[performance.person] + margin
+            square = picture[:, left : left + height]
+            square[:] = painter.paint(performance.poses[index], square)
+        yield picture[:, margin : margin + width]
 
 
 @functools.lru_cache(maxsize=8)
-def _painter(look: Look, size: tuple[int, int], light: Light, occluder: Occluder) -> HeadPainter:
+def _painter(look: Look, size: int, light: Light, occluder: Occluder) -> HeadPainter:
     # Getting a painter ready costs as much as several frames; consecutive clips often show the same person.
     return HeadPainter(look, size, light, occluder)

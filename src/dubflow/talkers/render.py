@@ -192,8 +192,14 @@ def _row(plan: ClipPlan, sound: Soundtrack, sha256: str) -> ClipRow:
         segments=sound.segments(plan),
         events=tuple(EventMark(kind=e.kind, frame=e.frame, time=e.frame / FRAME_RATE) for e in plan.events),
         tags=tuple(tags),
-        source={"plan": plan.model_dump(mode="json"), "digest": plan.digest},
+        source=_sorted({"digest": plan.digest, "plan": plan.model_dump(mode="json")}),
     )
+
+
+def _sorted(value: dict[str, Any]) -> dict[str, Any]:
+    """``value`` with sorted keys throughout, as the kept row has them: a resumed run writes the same manifest."""
+    ordered: dict[str, Any] = json.loads(json.dumps(value, sort_keys=True))
+    return ordered
 
 
 def _media_path(plan: ClipPlan, out: Path) -> Path:

@@ -156,7 +156,9 @@ def plan_corpus(
         phrasebook(language)
     if len(spoken) == 1 and set(settings.mix) == {"language_switch"}:
         raise WrongUse(
-            "talkers.one_language", "A clip cannot switch language when there is only one.", "Give two languages or more."
+            "talkers.one_language",
+            "A clip cannot switch language when there is only one.",
+            "Give two languages or more.",
         )
     plans: list[ClipPlan] = []
     for identity in range(identities):
@@ -174,7 +176,9 @@ def _plan_clip(
     kind = _kind(identity, number, seed, settings, several_languages=len(languages) > 1)
     language = languages[(identity + number) % len(languages)]
     rng = np.random.default_rng([seed, identity, number, 0xC11])
-    people, voices, spoken = (person,), (0,), (language,)
+    people: tuple[Person, ...] = (person,)
+    voices: tuple[int, ...] = (0,)
+    spoken: tuple[str, ...] = (language,)
     if kind == "two_speakers":
         people = (person, person_of(identity, seed, guest=True))
         voices = (0, 1) if rng.random() < 0.6 else (0, 1, 0)

@@ -1,9 +1,9 @@
 """What talkers say: GRID's commands and free sentences, each of which can be said in any of the seven languages.
 
-A GRID command has six places: command, colour, preposition, letter, digit, adverb, for example ``bin blue at f two now``
-(Cooke, Barker, Cunningham, Shao, 2006). Its code is one character a place (``bbaf2n``; ``z`` is zero). Free sentences
-are put together from phrases that stand in the same order in every language, so that a sentence is a handful of
-numbers, and its translations are exact.
+A GRID command has six places: command, colour, preposition, letter, digit, adverb, for example ``bin blue at f two
+now`` (Cooke, Barker, Cunningham, Shao, 2006). Its code is one character a place (``bbaf2n``; ``z`` is zero). Free
+sentences are put together from phrases that stand in the same order in every language, so that a sentence is a handful
+of numbers, and its translations are exact.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ class Soundtrack:
 
 @dataclass(frozen=True)
 class _Speech:
-    """A turn before it has a place: seconds count from the first phone; the waveform starts ``margin`` samples before."""
+    """A turn before it has a place; seconds count from the first phone, ``margin`` samples into the waveform."""
 
     turn: Turn
     waveform: Waveform
@@ -135,7 +135,9 @@ def soundtrack(plan: ClipPlan, synthesizer: Synthesizer) -> Soundtrack:
         if speeches[0].seconds > room:
             speeches = [_speech(plan, plan.turns[0], synthesizer, haste)]
     rng = np.random.default_rng([plan.seed, 0x50])
-    starts, frames = _switch_places(plan, speeches, rng) if plan.kind == "language_switch" else _places(plan, speeches, rng)
+    starts, frames = (
+        _switch_places(plan, speeches, rng) if plan.kind == "language_switch" else _places(plan, speeches, rng)
+    )
     spoken = tuple(_placed(speech, start, plan.sample_rate) for speech, start in zip(speeches, starts, strict=True))
     dry = np.zeros(round(Fraction(frames * plan.sample_rate, FRAME_RATE)), dtype=np.float32)
     for one in spoken:
@@ -167,7 +169,7 @@ def _speech(plan: ClipPlan, turn: Turn, synthesizer: Synthesizer, haste: float =
 
 
 def _cut(utterance: Utterance, first: float, last: float, sample_rate: int) -> tuple[Waveform, int]:
-    """The sound from ``first`` to ``last`` (s) at ``sample_rate`` with a little around it, and samples before ``first``."""
+    """The sound from ``first`` to ``last`` (s) with a little around it, and how many samples lie before ``first``."""
     import soxr
 
     sound = soxr.resample(utterance.waveform, utterance.sample_rate, sample_rate, quality="VHQ").astype(np.float32)

@@ -42,9 +42,7 @@ class SpeakerVoice(Strict):
     def speaking(self, language: str, haste: float = 1.0) -> Voice:
         """The voice in ``language``, ``haste`` times as fast (kept within espeak-ng's exact range)."""
         rate = min(400, max(80, round(self.rate * haste)))
-        return Voice(
-            language=language, variant=self.variant, pitch=self.pitch, pitch_range=self.pitch_range, rate=rate
-        )
+        return Voice(language=language, variant=self.variant, pitch=self.pitch, pitch_range=self.pitch_range, rate=rate)
 
 
 def voice_of(number: int, presentation: Presentation, seed: int) -> SpeakerVoice:
