@@ -6,6 +6,7 @@ Pitch is WORLD's: DIO candidates (Morise, Kawahara and Katayose, 2009) refined b
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,7 +58,10 @@ def pitch(
         WrongUse: ``install.missing_extra``.
     """
     try:
-        import pyworld
+        with warnings.catch_warnings():
+            # It asks setuptools for its own version and is scolded for that on every start.
+            warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+            import pyworld
     except ImportError as error:
         raise missing_extra("pyworld", "speech") from error
     audio, wanted = _checked(waveform, sample_rate, times)
