@@ -139,6 +139,18 @@ def test_a_cut_to_another_place_starts_another_track() -> None:
     assert [track.found.sum() for track in tracks.tracks] == [8, 12]
 
 
+def test_a_hidden_face_does_not_slip_onto_its_neighbour() -> None:
+    frames = [
+        draw([(150, 80, 60, 220)] if step in (6, 7) else [(40, 80, 60, 200), (150, 80, 60, 220)]) for step in range(12)
+    ]
+    tracks = follow(frames, max_faces=2)
+    assert len(tracks.tracks) == 2
+    left = min((0, 1), key=lambda index: float(np.nanmean(centres(tracks, index)[:, 0])))
+    assert np.flatnonzero(~tracks.tracks[left].found).tolist() == [6, 7]
+    np.testing.assert_allclose(np.delete(centres(tracks, left)[:, 0], [6, 7]), 70, atol=1)
+    assert tracks.tracks[1 - left].coverage == 1.0
+
+
 def test_many_cuts_leave_nothing_open() -> None:
     places = [(20, 20), (220, 20), (20, 160), (220, 160)]
     frames = [draw([(*places[step // 6 % 4], 60, 200)]) for step in range(60)]

@@ -139,12 +139,8 @@ class Follower:
     def _two_looks(self, face: _Face, frame: Picture) -> tuple[Floats | None, Reason | None]:
         box = box_of(face.last)
         around = square_map(box_centre(box), SEARCH_MARGIN * box_side(box), LOOK_SIZE)
-        candidates = _look(self._detect, frame, around)
-        first = min(
-            candidates,
-            key=lambda points: float(np.linalg.norm(box_centre(box_of(points)) - box_centre(box))),
-            default=None,
-        )
+        candidates = [points for points in _look(self._detect, frame, around) if _near(face.last, points)]
+        first = min(candidates, key=lambda points: _distance(face.last, points), default=None)
         guide = face.last if first is None else first
         second = next(iter(_look(face.mesh, frame, _upright(guide))), None)
         if first is None or second is None:
@@ -172,15 +168,9 @@ class Follower:
     def _welcome(
         self, points: Floats, frame: Picture, now: int, found: list[_Face], lost: list[_Face]
     ) -> Reason | None:
-        box = box_of(points)
-        near = [
-            face
-            for face in lost
-            if np.linalg.norm(box_centre(box_of(face.last)) - box_centre(box)) < box_side(box)
-            and 0.5 < box_side(box_of(face.last)) / box_side(box) < 2.0
-        ]
+        near = [face for face in lost if _near(face.last, points)]
         if near:
-            face = max(near, key=lambda face: (overlap(box_of(face.last), box), -face.identity))
+            face = min(near, key=lambda face: (_distance(face.last, points), face.identity))
             lost.remove(face)
             face.last = points
             face.doubts.pop(now, None)
@@ -210,20 +200,31 @@ class Follower:
     def _track(self, face: _Face, number: int, frames: int) -> FaceTrack:
         landmarks = np.full((frames, POINTS, 3), np.nan, np.float32)
         found = np.zeros(frames, bool)
-        for at, points in face.seen.items():
-            landmarks[at], found[at] = points, True
-        reasons = tuple(None if found[at] else self._absence(face, at) for at in range(frames))
-        return FaceTrack(landmarks, found, reasons, number)
-
-    def _absence(self, face: _Face, at: int) -> Reason:
-        if at in face.doubts:
-            return face.doubts[at]
-        before = max((seen for seen in face.seen if seen < at), default=None)
-        return "lost_track" if before is not None and self._is_live(before, at) else "no_face"
+        reasons: list[Reason | None] = []
+        last_seen: int | None = None
+        for at in range(frames):
+            if at in face.seen:
+                landmarks[at], found[at], last_seen = face.seen[at], True, at
+                reasons.append(None)
+            else:
+                expected = last_seen is not None and self._is_live(last_seen, at)
+                reasons.append(face.doubts.get(at, "lost_track" if expected else "no_face"))
+        return FaceTrack(landmarks, found, tuple(reasons), number)
 
     def _is_live(self, last_seen: int, now: int) -> bool:
         """Whether a face seen in frame ``last_seen`` is still looked for in frame ``now``."""
         return now - last_seen <= self._max_gap + 1
+
+
+def _distance(one: Floats, other: Floats) -> float:
+    """Between the middles of two faces, in pixels."""
+    return float(np.linalg.norm(box_centre(box_of(one)) - box_centre(box_of(other))))
+
+
+def _near(before: Floats, after: Floats) -> bool:
+    """Whether a face may have come from ``before`` to ``after``: less than its own size away, not twice as large."""
+    was, now = box_side(box_of(before)), box_side(box_of(after))
+    return _distance(before, after) < now and was / 2 < now < was * 2
 
 
 def _upright(points: Floats) -> Affine:

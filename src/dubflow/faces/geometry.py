@@ -15,6 +15,10 @@ import numpy.typing as npt
 
 from dubflow.faces.frames import Picture
 
+# Pixels: frames whose short side is below the first are not cut into tiles, above the second they are cut twice.
+SMALLEST_TILE = 64
+LARGE_FRAME = 480
+
 Affine = npt.NDArray[np.float64]
 Points = npt.NDArray[np.floating[Any]]
 
@@ -120,8 +124,10 @@ def search_squares(height: int, width: int) -> Iterator[tuple[Points, float]]:
     yield np.array([width / 2, height / 2]), float(max(height, width))
     yield np.array([width / 2, height / 2]), 1.5 * max(height, width)
     short = min(height, width)
-    sides = [short] if max(height, width) > 1.2 * short else []
-    if short >= 480:
+    sides = []
+    if short >= SMALLEST_TILE and max(height, width) > 1.2 * short:
+        sides.append(short)
+    if short >= LARGE_FRAME:
         sides.append(short // 2)
     for side in sides:
         for y in _centres(height, side):

@@ -70,11 +70,12 @@ class MediaPipeLandmarker:
     search_every: int = 12
 
     def __post_init__(self) -> None:
-        if self.max_faces < 1 or self.search_every < 1 or self.max_gap < 0 or not 0 < self.confidence <= 1:
+        counts = (self.max_faces, self.search_every, self.min_face_px, self.min_frames)
+        if min(counts) < 1 or self.max_gap < 0 or not 0 < self.confidence <= 1:
             raise WrongUse(
                 "faces.bad_landmarker",
                 f"{self} cannot follow faces.",
-                "max_faces and search_every start at 1, max_gap at 0, confidence lies between 0 and 1.",
+                "Counts and sizes start at 1, max_gap at 0, confidence lies above 0 and up to 1.",
             )
 
     @property

@@ -17,7 +17,7 @@ from dubflow.talkers.look import Look
 from dubflow.talkers.painter import HeadPainter
 from dubflow.talkers.pose import Pose
 
-PEOPLE, FRAMES, SIZE = 6, 40, 128
+PEOPLE, FRAMES, SIZE = 6, 32, 128
 
 
 def probe(features: np.ndarray, values: np.ndarray, unseen: np.ndarray, strength: float = 10.0) -> np.ndarray:
