@@ -180,14 +180,14 @@ def _beard(face: Anatomy, albedo: Floats, u: Array, v: Array, rng: np.random.Gen
         return albedo
     shape = (v.shape[0], u.shape[1])
     lip_top = face.mouth_y - face.lip_up
-    droop = 0.5 * (face.nose_y + lip_top) + 0.022 + 0.10 * (side / 0.25) ** 2
-    thick = 0.048 * np.clip(1.0 - (side / 0.31) ** 2, 0.05, 1.0)
+    droop = 0.5 * (face.nose_y + lip_top) + 0.010 + 0.10 * (side / 0.25) ** 2
+    thick = 0.040 * np.clip(1.0 - (side / 0.31) ** 2, 0.05, 1.0)
     upper = np.exp(-(((v - droop) / thick) ** 4)) * (1.0 - smoothstep(side, 0.22, 0.30))
     cheek_line = 0.20 + 0.55 * np.clip(0.80 - side, 0.0, 1.0) ** 1.1
     lower = smoothstep(v, cheek_line, cheek_line + 0.10)
     mouth_gap = np.sqrt((u / (face.mouth_half + 0.075)) ** 2 + ((v - face.mouth_y - 0.01) / 0.155) ** 2)
     lower = lower * smoothstep(mouth_gap, 0.85, 1.15)
-    chin = bump(u, v, 0, face.chin - 0.13, 0.20, 0.17) + bump(side, v, face.mouth_half + 0.035, 0.65, 0.055, 0.17)
+    chin = bump(u, v, 0, face.chin - 0.13, 0.21, 0.17)
     cover = {
         "stubble": 0.42 * np.maximum(lower, upper),
         "moustache": 0.95 * upper,
