@@ -1,4 +1,4 @@
-r"""The posterior cross-entropy that trains the denoiser.
+r"""The cross-entropy that trains the denoiser, and the plain one of the content.
 
 DiFlowDubber, Eq. 1:
 
@@ -45,17 +45,31 @@ def posterior_cross_entropy(
     Raises:
         WrongUse: ``diflow.bad_logits`` when shapes do not fit.
     """
-    if logits.shape != (*target.shape, vocabulary.codes) or noisy.shape != target.shape:
+    if noisy.shape != target.shape:
+        raise WrongUse(
+            "diflow.bad_logits", f"Noisy tokens {list(noisy.shape)} do not belong to targets {list(target.shape)}."
+        )
+    if scope == "masked":
+        target = target.masked_fill(noisy != vocabulary.mask, vocabulary.pad)
+    return code_cross_entropy(logits, target, vocabulary=vocabulary)
+
+
+def code_cross_entropy(logits: Tensor, target: Tensor, *, vocabulary: Vocabulary = CODEC) -> Tensor:
+    """Mean negative log-likelihood of codes, pad ignored; a scalar in float32. Eq. 6 is this, over the content books.
+
+    Args:
+        logits: floats ``[B, Q, L, V]``.
+        target: integers ``[B, Q, L]``, codes and pad.
+
+    Raises:
+        WrongUse: ``diflow.bad_logits`` when shapes do not fit.
+    """
+    if logits.shape != (*target.shape, vocabulary.codes):
         raise WrongUse(
             "diflow.bad_logits",
-            f"Logits {list(logits.shape)} and noisy tokens {list(noisy.shape)} do not belong to targets "
-            f"{list(target.shape)} over {vocabulary.codes} codes.",
+            f"Logits {list(logits.shape)} do not belong to targets {list(target.shape)} over {vocabulary.codes} codes.",
         )
-    counted = target != vocabulary.pad
-    if scope == "masked":
-        counted = counted & (noisy == vocabulary.mask)
-    wanted = target.masked_fill(~counted, vocabulary.pad)
     total = functional.cross_entropy(
-        logits.float().flatten(0, -2), wanted.flatten(), ignore_index=vocabulary.pad, reduction="sum"
+        logits.float().flatten(0, -2), target.flatten(), ignore_index=vocabulary.pad, reduction="sum"
     )
-    return total / counted.sum().clamp(min=1)
+    return total / (target != vocabulary.pad).sum().clamp(min=1)
