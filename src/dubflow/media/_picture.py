@@ -162,7 +162,7 @@ def mean_rate(stream: Any) -> Fraction:
 
 def frame_step(stream: Any) -> int:
     """Ticks from one frame to the next at the stream's mean rate, at least 1."""
-    return max(1, round(1 / (mean_rate(stream) * stream.time_base)))
+    return max(1, round(1 / (mean_rate(stream) * Fraction(stream.time_base))))
 
 
 def first_picture_time(untrusted: Untrusted, track: int | None) -> Fraction:

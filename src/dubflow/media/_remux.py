@@ -22,7 +22,6 @@ from dubflow.media._picture import first_picture_time, frame_step, mean_rate
 from dubflow.media.clip import Waveform
 from dubflow.media.mp4 import SoundTrack, movie_time_scale
 
-
 # What stands between two texts of an MP4 text track; the muxer puts its own where they are needed.
 _NO_TEXT = b"\0\0"
 
@@ -110,7 +109,7 @@ def _cut_before_zero(packet: Any) -> bool:
     """Cut what a text packet has before the first picture; False when nothing is left of it."""
     if packet.pts is None or packet.pts >= 0:
         return True
-    end = packet.pts + (packet.duration or 0)
+    end: int = packet.pts + (packet.duration or 0)
     packet.pts = packet.dts = 0
     packet.duration = max(0, end)
     return end > 0

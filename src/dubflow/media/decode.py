@@ -9,6 +9,7 @@ and so give the same samples as :func:`read_clip`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -151,7 +152,7 @@ class _PictureReader:
         with shared_sandbox().job("frames", file, self._path.name, self._limits, self._arguments) as job:
             for header in job.messages():
                 if self._is_frames(job, header):
-                    chunk = np.empty((_count(job, header), *self._shape), np.uint8)
+                    chunk = np.empty((self._count(job, header), *self._shape), np.uint8)
                     job.take(header, chunk.data.cast("B"))
                     yield chunk
 
@@ -161,13 +162,20 @@ class _PictureReader:
         with shared_sandbox().job("frames", file, self._path.name, self._limits, self._arguments) as job:
             for header in job.messages():
                 if self._is_frames(job, header):
+                    count = self._count(job, header)
                     if held is None:
                         held = GrowingArray(
                             np.uint8, self._shape, self._expected, self._limits.decoded, self._path.name
                         )
-                    job.take(header, held.extend(_count(job, header)).data.cast("B"))
-        if held is not None:
+                    job.take(header, held.extend(count).data.cast("B"))
+            if held is None or len(held.array) != len(self.map):
+                job.misbehaved("another number of frames than announced")
             self.frames = held.array
+
+    def _count(self, job: Job, header: wire.Header) -> int:
+        if self.stream is None:
+            job.misbehaved("frames of no known size")
+        return _count(job, header, math.prod(self._shape))
 
     def _is_frames(self, job: Job, header: wire.Header) -> bool:
         try:
@@ -191,11 +199,14 @@ class _PictureReader:
 
     def _index(self, job: Job, header: wire.Header) -> None:
         source, shown = int(header.fields["source"]), int(header.fields["shown"])
-        if source < 1 or shown < 0 or header.payload > self._limits.memory:
+        size = 8 * (source + shown)
+        if source < 1 or shown < 1 or header.payload != size or size > self._limits.memory:
             job.misbehaved(f"an index of {source} and {shown} frames")
         both = np.empty(source + shown, np.int64)
         job.take(header, both.data.cast("B"))
         self.pts, self.map = both[:source], both[source:]
+        if self.map.min() < 0 or self.map.max() >= source:
+            job.misbehaved("an index that points beyond its frames")
         self.time_base = wire.unpack_fraction(header.fields["time_base"])
         self.notices = [str(notice) for notice in header.fields["notices"]]
 
@@ -224,7 +235,7 @@ class _SoundReader:
         with shared_sandbox().job("sound", file, self._path.name, self._limits, self._arguments) as job:
             for header in job.messages():
                 if self._is_samples(job, header):
-                    chunk = np.empty(_count(job, header), np.float32)
+                    chunk = np.empty(_count(job, header, 4), np.float32)
                     job.take(header, chunk.data.cast("B"))
                     yield chunk
 
@@ -249,11 +260,11 @@ class _SoundReader:
         return header.kind == "samples"
 
 
-def _count(job: Job, header: wire.Header) -> int:
-    """How many items a chunk announces; memory is set aside only for a sane number."""
+def _count(job: Job, header: wire.Header, item_bytes: int) -> int:
+    """How many items a chunk announces; memory is set aside only for a sane number that fits what follows."""
     count = header.fields.get("count")
-    if not isinstance(count, int) or count < 1 or header.payload > _MOST_CHUNK_BYTES:
-        job.misbehaved(f"a chunk of {count!r} items")
+    if not isinstance(count, int) or count < 1 or not header.payload == count * item_bytes <= _MOST_CHUNK_BYTES:
+        job.misbehaved(f"a chunk of {count!r} items in {header.payload} bytes")
     return count
 
 

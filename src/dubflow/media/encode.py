@@ -101,7 +101,8 @@ def replace_audio(
 
     The waveform is on the clip's clock (:mod:`dubflow.media.clip`): its first sample sounds when the first picture is
     shown, which is time zero of the output: where the source starts elsewhere, all its times move together. All video
-    and subtitle tracks stay; other sound, data tracks and cover pictures go. The source is read in the decoding process.
+    and subtitle tracks stay; other sound, data tracks and cover pictures go. The source is read in the decoding
+    process.
 
     Args:
         src: any file with a picture whose codec MP4 can hold. waveform: mono ``[N]`` in -1..1.

@@ -7,8 +7,12 @@ processor time), the others are checked before and while decoding; each has its 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 from dubflow.errors import WrongUse
+
+if TYPE_CHECKING:
+    from dubflow.config import Settings
 
 MEBI = 2**20
 GIBI = 2**30
@@ -35,7 +39,7 @@ class Limits:
     pixels: int = 7680 * 4320
     wall_s: float = 600.0
     memory: int = 4 * GIBI
-    decoded: int = 16 * GIBI
+    decoded: int = 8 * GIBI
     streams: int = 64
 
     def __post_init__(self) -> None:
@@ -46,3 +50,8 @@ class Limits:
                     f"The limit {field.name} is {getattr(self, field.name)!r}.",
                     "Limits are positive numbers.",
                 )
+
+
+def limits_from(settings: Settings) -> Limits:
+    """The limits that the environment sets (``DUBFLOW_DECODE_*``), the others as they are."""
+    return Limits(bytes=settings.decode_bytes, seconds=settings.decode_seconds, wall_s=settings.decode_wall_s)
