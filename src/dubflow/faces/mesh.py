@@ -7,10 +7,7 @@ the mesh hardly follows the lips.
 from __future__ import annotations
 
 import os
-import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
+from contextlib import nullcontext
 from types import TracebackType
 from typing import Any
 
@@ -19,6 +16,7 @@ import numpy as np
 from dubflow.errors import OurFault, missing_extra
 from dubflow.faces.frames import Picture
 from dubflow.faces.tracks import POINTS, Floats
+from dubflow.quiet import native_output_hidden
 
 
 class Mesh:
@@ -33,7 +31,7 @@ class Mesh:
 
     def __init__(self, faces: int, *, follow: bool, confidence: float) -> None:
         self._has_spoken = False
-        with _quiet():
+        with native_output_hidden():
             self._graph = _face_mesh_class()(
                 static_image_mode=not follow,
                 max_num_faces=faces,
@@ -92,30 +90,3 @@ def _face_mesh_class() -> Any:
             "faces.broken_mediapipe", f"MediaPipe lacks the package {error.name!r}.", "Install dubflow[faces] anew."
         ) from error
     return mediapipe.solutions.face_mesh.FaceMesh
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Nothing written to standard output or error inside is seen.
-
-    MediaPipe writes from C++ to the file descriptors, past Python, and protobuf writes to ``sys.stderr``, which may be
-    somebody's own object, past the descriptors.
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    kept = {stream: os.dup(stream) for stream in (1, 2)}
-    with (
-        open(os.devnull, "w", encoding="utf-8") as nowhere,
-        redirect_stdout(nowhere),
-        redirect_stderr(nowhere),
-        warnings.catch_warnings(),
-    ):
-        warnings.simplefilter("ignore")
-        try:
-            for stream in kept:
-                os.dup2(nowhere.fileno(), stream)
-            yield
-        finally:
-            for stream, copy in kept.items():
-                os.dup2(copy, stream)
-                os.close(copy)
