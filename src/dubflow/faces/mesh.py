@@ -46,7 +46,7 @@ class Mesh:
         height, width = picture.shape[:2]
         scale = np.array([width, height, width], np.float32)
         # The graph starts in the background on its first picture and makes its last remark on the first face.
-        with nullcontext() if self._has_spoken else _quiet():
+        with nullcontext() if self._has_spoken else native_output_hidden():
             faces = self._graph.process(picture).multi_face_landmarks or []
         self._has_spoken = self._has_spoken or bool(faces)
         return [
