@@ -210,11 +210,11 @@ def test_limits_from_the_environment(monkeypatch):
 
 
 def test_limit_on_memory(tmp_path, code_of):
-    size = 3000
+    size = 4000
     path = tmp_path / "large.png"
     path.write_bytes(png(size, size, bytes(size * (size + 1))))
     assert read_clip(path, audio=False).frames.shape == (1, size, size, 3)
-    assert both(path, code_of, Limits(memory=215 * MEBI), audio=False) == "media.memory"
+    assert both(path, code_of, Limits(memory=64 * MEBI), audio=False) == "media.memory"
 
 
 def test_a_timestamp_far_away_costs_nothing(maker, code_of):

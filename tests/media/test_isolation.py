@@ -165,7 +165,8 @@ def test_the_child_can_open_nothing_and_has_only_what_it_was_given(long_clip):
     descriptors = {str(entry.readlink()) for entry in Path(f"/proc/{child}/fd").iterdir()}
     files = {target for target in descriptors if target.startswith("/") and not target.startswith("/dev/")}
     assert files == {str(long_clip)}
-    assert b"PATH=" not in Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
+    assert "/dev/shm" not in Path(f"/proc/{child}/maps").read_text()
+    assert not [v for v in Path(f"/proc/{child}/environ").read_bytes().split(b"\0") if v.startswith(b"PATH=")]
     chunks.close()
     assert gone(child)
 
@@ -183,7 +184,7 @@ def test_a_crash_of_the_child_is_a_typed_error_and_the_next_file_is_fine(long_cl
 
 
 def test_a_child_that_hangs_is_ended(long_clip):
-    chunks = stream_frames(long_clip, MANY, limits=Limits(wall_s=1.0))
+    chunks = stream_frames(long_clip, MANY, limits=Limits(wall_s=3.0))
     next(chunks)
     (child,) = children(shared_sandbox().process_id)
     os.kill(child, signal.SIGSTOP)
@@ -229,7 +230,6 @@ if sys.argv[2] == "wait":
 
 @pytest.mark.parametrize("end", ["kill", "leave"])
 def test_no_process_outlives_its_parent(long_clip, end):
-    before = set(Path("/dev/shm").iterdir())
     mode = "wait" if end == "kill" else "leave"
     parent = subprocess.Popen([sys.executable, "-c", _PARENT, str(long_clip), mode], stdout=subprocess.PIPE, text=True)
     zygote = int(parent.stdout.readline())
@@ -241,7 +241,6 @@ def test_no_process_outlives_its_parent(long_clip, end):
     parent.stdout.close()
     assert gone(zygote)
     assert all(gone(job) for job in jobs)
-    assert set(Path("/dev/shm").iterdir()) <= before
 
 
 def test_a_forked_process_gets_its_own_zygote(long_clip):
