@@ -10,6 +10,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from corpora.samples import row_of, sound, video
 from dubflow.corpora.layouts import LAYOUTS
@@ -342,12 +344,13 @@ def test_captions_give_language_and_words(caption: str, expected: tuple[str | No
         ("ljspeech", {}, "corpora.no_list"),
         ("ltx", {}, "corpora.ltx_no_table"),
         ("ltx", {"a.csv": "", "b.json": ""}, "corpora.ltx_which_table"),
-        ("ltx", {"a.json": "{"}, "corpora.ltx_bad_table"),
+        ("ltx", {"a.json": "{"}, "corpora.bad_json"),
+        ("ltx", {"a.jsonl": "{"}, "corpora.ltx_bad_table"),
         ("ltx", {"a.json": "{}"}, "corpora.ltx_bad_table"),
-        ("justdubit", {}, "corpora.ltx_bad_table"),
+        ("justdubit", {}, "corpora.no_list"),
         ("talkers", {}, "corpora.no_manifest"),
         ("talkvid", {}, "corpora.talkvid_no_records"),
-        ("talkvid", {"a.json": "[{"}, "corpora.talkvid_bad_json"),
+        ("talkvid", {"a.json": "[{"}, "corpora.bad_json"),
     ],
 )
 def test_folders_of_another_layout_are_refused_by_code(
@@ -358,6 +361,63 @@ def test_folders_of_another_layout_are_refused_by_code(
     with pytest.raises(BadInput) as caught:
         LAYOUTS[layout](tmp_path)
     assert caught.value.code == code
+
+
+_LISTS = {
+    "chem": "train.txt",
+    "hdtf": "RD_annotion_time.txt",
+    "justdubit": "dataset.json",
+    "ljspeech": "metadata.csv",
+    "ltx": "a.csv",
+    "talkvid": "a.json",
+}
+_pieces = st.sampled_from(
+    'a s1/bbaf2n x.wav | {P} ../ / 00:10-00:20 .mp4 , " { } [ ] : é media_path caption null 1e999 \0 \ufeff'.split(" ")
+    + [" ", "\n"]
+)
+
+
+@settings(deadline=None, max_examples=30)
+@given(text=st.lists(_pieces, max_size=40).map("".join), layout=st.sampled_from(sorted(_LISTS)))
+def test_whatever_stands_in_a_list_is_accounted_for(
+    tmp_path_factory: pytest.TempPathFactory, text: str, layout: str
+) -> None:
+    root = tmp_path_factory.mktemp("lists")
+    _write(root / _LISTS[layout], text)
+    try:
+        coverage = LAYOUTS[layout](root).coverage
+    except BadInput:
+        return
+    assert coverage.found == 0
+    assert coverage.listed == len(coverage.problems)
+
+
+_field = st.sampled_from(["id", "info", "Language", "Video Link", "Person ID", "start-time", "end-time", "media_path",
+                          "video", "caption", "mask_path", "audio"])  # fmt: skip
+_json = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=5) | st.just("../x.mp4"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_field, inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(records=st.lists(st.dictionaries(_field, _json, max_size=5) | _json, max_size=4))
+@pytest.mark.parametrize("layout", ["justdubit", "talkvid"])
+def test_whatever_stands_in_a_record_is_accounted_for(
+    tmp_path_factory: pytest.TempPathFactory, records: list[object], layout: str
+) -> None:
+    root = tmp_path_factory.mktemp("records")
+    _write(root / "dataset.json", json.dumps(records))
+    coverage = LAYOUTS[layout](root).coverage
+    assert coverage.listed == len(records) == len(coverage.problems)
+
+
+@pytest.mark.parametrize("layout", sorted(_LISTS))
+def test_lists_that_are_no_text_are_refused(layout: str, tmp_path: Path) -> None:
+    (tmp_path / _LISTS[layout]).write_bytes(b"\xff\xfe\x00\x01" * 50)
+    with pytest.raises(BadInput, match=r"corpora\.bad_list"):
+        LAYOUTS[layout](tmp_path)
 
 
 @pytest.mark.parametrize("layout", sorted(LAYOUTS))

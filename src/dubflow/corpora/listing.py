@@ -6,6 +6,7 @@ every layout and lives in :mod:`dubflow.corpora.gather`, which keeps the account
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 from collections.abc import Iterable, Mapping
@@ -197,9 +198,9 @@ def clip_id(text: str) -> str:
     return "/".join(part for part in parts if part) or "clip"
 
 
-def language_code(name: str | None) -> str | None:
+def language_code(name: object) -> str | None:
     """ISO 639-1 code of a language given by name or tag: ``English``, ``en-US`` and ``EN`` are ``en``; else None."""
-    if name is None:
+    if not isinstance(name, str):
         return None
     text = name.strip().lower()
     code = re.split(r"[-_]", text)[0]
@@ -208,16 +209,38 @@ def language_code(name: str | None) -> str | None:
     return _LANGUAGES.get(text)
 
 
-def read_lines(path: Path) -> list[tuple[int, str]]:
-    """Numbered non-empty lines of a text file, without byte order mark and line ends.
+def read_text(path: Path) -> str:
+    """A text file in UTF-8, without byte order mark.
 
     Raises:
         BadInput: ``corpora.no_list``, ``corpora.bad_list``.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        return Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise BadInput("corpora.no_list", f"There is no file {path}.", "Check the name of the list.") from error
     except (UnicodeDecodeError, OSError) as error:
         raise BadInput("corpora.bad_list", f"{path} cannot be read as text: {error}.", "Lists are UTF-8.") from error
-    return [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+
+
+def read_lines(path: Path) -> list[tuple[int, str]]:
+    """Numbered non-empty lines of a text file, without white space around them.
+
+    Raises:
+        BadInput: as :func:`read_text`.
+    """
+    return [(number, line.strip()) for number, line in enumerate(read_text(path).splitlines(), 1) if line.strip()]
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file.
+
+    Raises:
+        BadInput: ``corpora.bad_json``, and as :func:`read_text`.
+    """
+    try:
+        return json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise BadInput(
+            "corpora.bad_json", f"{path} is not JSON: {error}.", "A copy was cut short: copy it again."
+        ) from error

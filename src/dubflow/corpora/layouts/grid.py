@@ -12,13 +12,23 @@ were spelled out in them as the letters s and p).
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from dubflow.corpora.align_file import read_align, spoken
 from dubflow.corpora.gather import gather
-from dubflow.corpora.listing import MEDIA_SUFFIXES, Listed, Listing, MediaIndex, ReadOptions, read_lines, walk
+from dubflow.corpora.listing import (
+    MEDIA_SUFFIXES,
+    Listed,
+    Listing,
+    MediaIndex,
+    ReadOptions,
+    read_lines,
+    read_text,
+    walk,
+)
 from dubflow.corpora.manifest import Split
 from dubflow.corpora.result import ImportResult
 from dubflow.errors import BadInput
@@ -157,8 +167,10 @@ def _speaker_table(root: Path) -> dict[str, str]:
     table = Path(root) / "MANIFEST.tsv"
     if not table.is_file():
         return {}
-    with open(table, encoding="utf-8-sig", newline="") as lines:
-        rows = list(csv.DictReader(lines, delimiter="\t"))
+    try:
+        rows = list(csv.DictReader(io.StringIO(read_text(table)), delimiter="\t"))
+    except csv.Error as error:
+        raise BadInput("corpora.bad_list", f"{table} is not a table: {error}.", "Remove or repair it.") from error
     named = ((row.get("file"), re.search(_SPEAKER, row.get("speaker") or "")) for row in rows)
     return {PurePosixPath(file).stem: match.group() for file, match in named if file and match}
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from dubflow.corpora.gather import gather
-from dubflow.corpora.listing import AUDIO_SUFFIXES, Listed, Listing, MediaIndex, ReadOptions, walk
+from dubflow.corpora.listing import AUDIO_SUFFIXES, Listed, Listing, MediaIndex, ReadOptions, clip_id, read_text, walk
 from dubflow.corpora.manifest import Split
 from dubflow.corpora.result import ImportResult
+from dubflow.errors import BadInput
 from dubflow.progress import Progress
 
 LICENCE = "CC BY 4.0"
@@ -50,17 +51,23 @@ def _list_utterance(listing: Listing, root: Path, stem: str, audio: Path | None,
         return
     original = root / f"{stem}{_ORIGINAL}"
     subset = folders[-3] if len(folders) > 2 else ""
+    try:
+        text = read_text(root / f"{stem}{_NORMALIZED}").strip()
+        source = {"subset": subset, **({"original": read_text(original).strip()} if original.is_file() else {})}
+    except BadInput as error:
+        listing.broken(stem, error.code, error.headline)
+        return
     listing.clips.append(
         Listed(
             item=stem,
-            id=path.name,
+            id=clip_id(path.name),
             path=None if audio is None else audio.as_posix(),
             language="en",
             speaker=speaker,
-            transcript=_text(root / f"{stem}{_NORMALIZED}"),
+            transcript=text,
             licence=LICENCE,
             split=_split(subset),
-            source={"subset": subset, **({"original": _text(original)} if original.is_file() else {})},
+            source=source,
         )
     )
 
@@ -68,7 +75,3 @@ def _list_utterance(listing: Listing, root: Path, stem: str, audio: Path | None,
 def _split(subset: str) -> Split | None:
     splits: dict[str, Split] = {"train": "train", "dev": "val", "test": "test"}
     return splits.get(subset.split("-")[0])
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8-sig").strip()

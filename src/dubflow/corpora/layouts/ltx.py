@@ -17,7 +17,18 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dubflow.corpora.gather import gather
-from dubflow.corpora.listing import IMAGE_SUFFIXES, Listed, Listing, ReadOptions, clip_id, inside, language_code
+from dubflow.corpora.listing import (
+    IMAGE_SUFFIXES,
+    Listed,
+    Listing,
+    ReadOptions,
+    clip_id,
+    inside,
+    language_code,
+    read_json,
+    read_lines,
+    read_text,
+)
 from dubflow.corpora.result import ImportResult
 from dubflow.errors import BadInput
 from dubflow.progress import Progress
@@ -77,19 +88,17 @@ def records(table: Path) -> list[Any]:
     """Rows of a CSV, JSON (a list of objects) or JSONL table.
 
     Raises:
-        BadInput: ``corpora.ltx_bad_table``.
+        BadInput: ``corpora.ltx_bad_table``, ``corpora.bad_json``, and as ``read_text``.
     """
+    kind = table.suffix.lower()
     try:
-        text = table.read_text(encoding="utf-8-sig")
-        if table.suffix.lower() == ".csv":
-            return list(csv.DictReader(io.StringIO(text)))
-        if table.suffix.lower() == ".jsonl":
-            return [json.loads(line) for line in text.splitlines() if line.strip()]
-        content = json.loads(text)
-    except (OSError, ValueError, csv.Error) as error:
-        raise BadInput(
-            "corpora.ltx_bad_table", f"{table} cannot be read: {error}.", "Give a CSV, JSON or JSONL table."
-        ) from error
+        if kind == ".csv":
+            return list(csv.DictReader(io.StringIO(read_text(table))))
+        if kind == ".jsonl":
+            return [json.loads(line) for _, line in read_lines(table)]
+    except (ValueError, RecursionError, csv.Error) as error:
+        raise BadInput("corpora.ltx_bad_table", f"{table} cannot be read: {error}.", "Repair the table.") from error
+    content = read_json(table)
     if not isinstance(content, list):
         raise BadInput(
             "corpora.ltx_bad_table", f"{table} is not a list of objects.", "Give a CSV, JSON or JSONL table."

@@ -8,13 +8,21 @@ owners' terms, which the records do not state.
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 from dubflow.corpora.gather import gather
-from dubflow.corpora.listing import VIDEO_SUFFIXES, Listed, Listing, MediaIndex, ReadOptions, clip_id, language_code
+from dubflow.corpora.listing import (
+    VIDEO_SUFFIXES,
+    Listed,
+    Listing,
+    MediaIndex,
+    ReadOptions,
+    clip_id,
+    language_code,
+    read_json,
+)
 from dubflow.corpora.result import ImportResult
 from dubflow.errors import BadInput
 from dubflow.progress import Progress
@@ -42,12 +50,7 @@ def read(root: Path, options: ReadOptions | None = None, report: Progress | None
 
 
 def _records(file: Path) -> list[Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise BadInput(
-            "corpora.talkvid_bad_json", f"{file} is not JSON: {error}.", "A copy was cut short: copy it again."
-        ) from error
+    content = read_json(file)
     return content if isinstance(content, list) else [content]
 
 
