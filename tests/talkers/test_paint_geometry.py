@@ -17,6 +17,7 @@ LATTICE = Lattice(0.035, -1.05, -1.45, 61, 90)
 SEEDS = st.integers(0, 10**6)
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.floats(-2.4, 2.4))
 def test_rolling_up_undoes_unrolling(angle):
     assert roll_up(unroll(angle)) == pytest.approx(angle, abs=1e-9)
@@ -77,6 +78,7 @@ def test_the_jaw_moves_rows_down_in_order_and_leaves_the_skull(seed, opening, ja
     assert seen[-1] - rows[-1] == pytest.approx(shape.drop, abs=0.02)
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.floats(0, 0.6), st.floats(0, 0.59))
 def test_more_opening_is_more_gap_and_none_is_none(first, second):
     face = Anatomy.of(Look.from_seed(1))
@@ -95,6 +97,7 @@ def test_windows_and_grids_agree():
     assert v[-1, 0] == pytest.approx(1.5)
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.floats(-2, 3))
 def test_smoothstep_stays_between_zero_and_one(value):
     assert 0.0 <= float(smoothstep(value, 0.0, 1.0)) <= 1.0

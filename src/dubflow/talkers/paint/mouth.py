@@ -59,7 +59,7 @@ def _drawn_gap(opening: float) -> float:
     are. The correction, fitted to what a face mesh measures, is at most 0.015.
     """
     parting = 0.022 * opening / (opening + 0.015) * np.exp(-((opening / 0.07) ** 2))
-    half_open = 0.006 * np.exp(-(((opening - 0.15) / 0.04) ** 2))
+    half_open = 0.04 * opening * np.exp(-(((opening - 0.15) / 0.04) ** 2))
     return float(0.99 * opening + parting + half_open)
 
 
