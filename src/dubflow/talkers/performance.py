@@ -21,7 +21,8 @@ from dubflow.talkers.scenes import FRAME_RATE, ClipPlan
 from dubflow.talkers.soundtrack import Soundtrack, soundtrack
 from dubflow.talkers.visemes import MouthCurves, frame_centres, mouth_curves
 
-_OPENING: Final = 0.32  # pose units of a stressed ``a`` at middling loudness
+_OPENING: Final = 0.36  # pose units of a stressed ``a`` at middling loudness
+_OPENING_BEND: Final = 0.85  # below 1: consonants part the lips enough to be seen in a small picture
 _WIDTH: Final = 0.16
 
 
@@ -37,7 +38,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Performance:
-    """One person's poses, one a frame, each in a square as high as the picture (``picture.seats`` says where it lies)."""
+    """One person's poses, one a frame, each in a square as high as the picture (``picture.seats`` places it)."""
 
     person: int
     poses: tuple[Pose, ...]
@@ -108,7 +109,7 @@ def _stage(plan: ClipPlan, person: int) -> Stage:
 
 
 def _poses(mouth: MouthCurves, motion: FaceMotion, temperament: Temperament, stage: Stage) -> tuple[Pose, ...]:
-    opening = _OPENING * temperament.liveliness * motion.jaw_gain * mouth.openness
+    opening = _OPENING * temperament.liveliness * motion.jaw_gain * mouth.openness**_OPENING_BEND
     smiling = temperament.smile * (1.0 - mouth.rounding)
     columns = {
         "opening": opening,

@@ -20,10 +20,10 @@ class TalkerSettings(Strict):
     )
     sample_rate: Literal[16000, 22050, 24000, 44100, 48000] = Field(default=16000, description="Of the sound, in Hz.")
     crf: int = Field(
-        default=14,
+        default=12,
         ge=0,
         le=51,
-        description="x264 quality, lower is better; above 14 the lips of a 128 pixel picture blur measurably.",
+        description="x264 quality, lower is better; above 12 the lips of a 128 pixel picture blur measurably.",
     )
     mix: dict[Kind, float] = Field(
         default={
