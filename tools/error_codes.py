@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "errors.md"
 KINDS = {"WrongUse": ("wrong use", 2), "BadInput": ("bad input", 3), "OurFault": ("ours", 4)}
+BUILDERS = {**{name: name for name in KINDS}, "refuse": "BadInput"}
+"""What a coded error is built by, in our source: the classes, and ``refuse``, which adds the file's name in front."""
+CODE = re.compile(r"[a-z]+\.[a-z][a-z0-9_]*")
 INTRODUCTION = """# Error codes
 
 Written by `make pages` from the source; a test holds it against the source. A code is a contract: scripts may match on
@@ -32,14 +36,32 @@ class Raised:
 def raised_in(source: str, module: str) -> list[Raised]:
     """Every coded error that a module's source builds with a literal code."""
     found = []
-    for node in ast.walk(ast.parse(source)):
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
         if not isinstance(node, ast.Call) or len(node.args) < 2:
             continue
-        name = node.func.id if isinstance(node.func, ast.Name) else ""
-        codes = [c.value for c in ast.walk(node.args[0]) if isinstance(c, ast.Constant) and isinstance(c.value, str)]
-        if name in KINDS:
-            found += [Raised(code, name, template(node.args[1]), module) for code in codes if "." in code]
+        name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+        if name in BUILDERS:
+            before = "{name} " if name == "refuse" else ""
+            headline = before + template(node.args[1])
+            found += [Raised(code, BUILDERS[name], headline, module) for code in codes_of(node.args[0], tree)]
     return found
+
+
+def codes_of(node: ast.expr, tree: ast.AST) -> list[str]:
+    """The literal codes an argument can be; a plain name is looked up where the module assigns it."""
+    if isinstance(node, ast.Name):
+        assignments = [one for one in ast.walk(tree) if isinstance(one, ast.Assign)]
+        values = [one.value for one in assignments if node.id in names_in(one.targets[0])]
+    else:
+        values = [node]
+    literals = [c.value for value in values for c in ast.walk(value) if isinstance(c, ast.Constant)]
+    return [code for code in literals if isinstance(code, str) and CODE.fullmatch(code)]
+
+
+def names_in(target: ast.expr) -> set[str]:
+    """Names that an assignment binds, in a tuple too."""
+    return {node.id for node in ast.walk(target) if isinstance(node, ast.Name)}
 
 
 def template(node: ast.expr) -> str:

@@ -14,7 +14,7 @@ import pytest
 
 from dubflow.errors import BadInput
 from dubflow.media.decode import read_audio, read_clip, stream_frames
-from dubflow.media.limits import MEBI, Limits, limits_from
+from dubflow.media.limits import MEBI, Limits, default_limits
 from dubflow.media.probe import probe
 
 
@@ -202,11 +202,11 @@ def test_limits_on_bytes_seconds_and_wall_time(clip, code_of):
     assert read_clip(clip, limits=Limits(seconds=1.07, decoded=64 * 64 * 3 * 25, pixels=64 * 64)).frame_count == 25
 
 
-def test_limits_from_the_environment(monkeypatch):
-    from dubflow.config import Settings
-
-    monkeypatch.setenv("DUBFLOW_DECODE_SECONDS", "12.5")
-    assert limits_from(Settings()) == Limits(seconds=12.5)
+def test_the_environment_sets_the_limits_of_readers_that_are_given_none(monkeypatch, clip, code_of):
+    assert default_limits() == Limits()
+    monkeypatch.setenv("DUBFLOW_DECODE_SECONDS", "0.5")
+    assert default_limits() == Limits(seconds=0.5)
+    assert code_of(lambda: read_clip(clip)) == "media.too_long"
 
 
 def test_limit_on_memory(tmp_path, code_of):

@@ -124,7 +124,7 @@ def test_a_line_that_does_not_read_is_reported(tmp_path):
     ],
 )
 def test_cues_that_no_file_can_hold(tmp_path, code_of, cue):
-    assert code_of(lambda: write_subtitles(tmp_path / "x.srt", [cue])) == "media.bad_cue"
+    assert code_of(lambda: write_subtitles(tmp_path / "x.srt", [cue])) == "media.unwritable_cue"
     assert list(tmp_path.iterdir()) == []
 
 

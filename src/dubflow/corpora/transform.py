@@ -5,6 +5,7 @@ Raise :data:`TRANSFORM_VERSION` whenever the same clip and settings may give oth
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -108,9 +109,9 @@ def transform(row: ClipRow, path: Path, settings: PrepareSettings, tools: Tools)
             ``corpora.no_face`` and ``corpora.no_durations`` where the settings require them.
     """
     from dubflow.media.decode import read_clip
-    from dubflow.media.limits import Limits
+    from dubflow.media.limits import default_limits
 
-    limits = Limits(seconds=settings.max_seconds)
+    limits = dataclasses.replace(default_limits(), seconds=settings.max_seconds)
     clip = read_clip(
         path, fps=Fraction(FRAME_RATE), sample_rate=SAMPLE_RATE, limits=limits, video=row.frames is not None
     )

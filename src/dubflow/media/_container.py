@@ -107,28 +107,32 @@ class Untrusted:
         )
         with container:
             if len(container.streams) > self.limits.streams:
-                self.refuse("too_many_streams", f"has more than {self.limits.streams} streams", "Keep the needed ones.")
+                self.refuse(
+                    "media.too_many_streams", f"has more than {self.limits.streams} streams", "Keep the needed ones."
+                )
             if container.duration is not None:
                 self.check_seconds(Fraction(container.duration, av.time_base))
             yield container
 
     def _refuse_reference(self, url: str, flags: int, options: dict[str, str]) -> NoReturn:
-        self.refuse("external_reference", "refers to another file or address", "Give a clip that holds its own media.")
+        self.refuse(
+            "media.external_reference", "refers to another file or address", "Give a clip that holds its own media."
+        )
 
     def refuse(self, code: str, what: str, hint: str, **details: Any) -> NoReturn:
-        """Raise ``media.<code>`` about this file."""
-        raise BadInput(f"media.{code}", f"{self.name} {what}.", hint, **details)
+        """Raise ``code`` about this file."""
+        raise BadInput(code, f"{self.name} {what}.", hint, **details)
 
     def damaged(self, what: str) -> NoReturn:
         """Raise ``media.damaged`` about this file, or ``media.too_large_pixels`` if that is why nothing came."""
         size = refused_size()
         if size is not None:
             self.check_pixels(*size)
-        self.refuse("damaged", f"is damaged: {what}", "Copy or convert it again.")
+        self.refuse("media.damaged", f"is damaged: {what}", "Copy or convert it again.")
 
     def truncated(self, what: str) -> NoReturn:
         """Raise ``media.truncated`` about this file."""
-        self.refuse("truncated", f"is cut off: {what}", "Copy or download it again; only whole files are read.")
+        self.refuse("media.truncated", f"is cut off: {what}", "Copy or download it again; only whole files are read.")
 
     def check_samples(self, until: int, present: int) -> None:
         """Refuse sound that is not all there, where the container counts it.
@@ -147,7 +151,7 @@ class Untrusted:
         """Refuse media time beyond the limit."""
         if seconds > self.limits.seconds:
             self.refuse(
-                "too_long",
+                "media.too_long",
                 f"lasts {float(seconds):.1f} s; the limit is {self.limits.seconds:.1f} s",
                 "Cut it, or raise the limit on seconds.",
                 seconds=float(seconds),
@@ -158,7 +162,7 @@ class Untrusted:
         """Refuse a picture beyond the limit."""
         if width * height > self.limits.pixels:
             self.refuse(
-                "too_large_pixels",
+                "media.too_large_pixels",
                 f"has pictures of {width}x{height}; the limit is {self.limits.pixels} pixels",
                 "Scale it down, or raise the limit on pixels.",
                 width=width,
@@ -179,16 +183,19 @@ class Untrusted:
         streams = playable(container, kind)
         if not streams:
             what = "picture" if kind == "video" else "sound"
-            self.refuse(f"no_{kind}", f"has no {what}", f"Give a clip with {what}, or read it with {kind}=False.")
+            code = "media.no_video" if kind == "video" else "media.no_audio"
+            self.refuse(code, f"has no {what}", f"Give a clip with {what}, or read it with {kind}=False.")
         if track is None:
             stream = default_stream(streams)
         elif 0 <= track < len(streams):
             stream = streams[track]
         else:
-            self.refuse("no_such_track", f"has {len(streams)} {kind} tracks and no track {track}", "Count from 0.")
+            self.refuse(
+                "media.no_such_track", f"has {len(streams)} {kind} tracks and no track {track}", "Count from 0."
+            )
         if not decodable(stream):
             codec = codec_name(stream) or "an unknown codec"
-            self.refuse("unsupported_codec", f"holds {kind} in {codec}", "Convert it to H.264 and AAC.")
+            self.refuse("media.unsupported_codec", f"holds {kind} in {codec}", "Convert it to H.264 and AAC.")
         if kind == "video":
             self.check_pixels(stream.codec_context.width, stream.codec_context.height)
         # One thread: the same errors and the same bytes on every machine; callers run files in parallel, not frames.

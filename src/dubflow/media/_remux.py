@@ -50,7 +50,7 @@ def run(untrusted: Untrusted, arguments: dict[str, Any], answers: socket.socket,
                 _copy(untrusted, source, target, sound, start, arguments)
         except (av.error.ArgumentError, av.error.InvalidDataError, av.error.PatchWelcomeError, ValueError) as error:
             untrusted.refuse(
-                "cannot_copy",
+                "media.cannot_copy",
                 f"holds streams that {arguments['format'].upper()} cannot take as they are ({error})",
                 "Convert it to H.264 in MP4 first.",
             )
@@ -68,7 +68,9 @@ def _copy(
     kept = {}
     for stream in [*playable(source, "video"), *playable(source, "subtitle")]:
         if codec_name(stream) is None:
-            untrusted.refuse("unsupported_codec", "holds a stream in an unknown codec", "Convert it to H.264 first.")
+            untrusted.refuse(
+                "media.unsupported_codec", "holds a stream in an unknown codec", "Convert it to H.264 first."
+            )
         copy = target.add_stream_from_template(stream)
         copy.time_base = stream.time_base
         copy.metadata.update({k: v for k, v in stream.metadata.items() if k == "language"})

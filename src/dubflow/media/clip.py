@@ -62,7 +62,9 @@ class Source:
     def frame_time(self, index: int) -> Fraction:
         """Exact presentation time, in seconds on the container's clock, of one source frame."""
         if self.time_base is None:
-            raise WrongUse("media.no_video", f"{self.path} was read without picture.", "Read it with video=True.")
+            raise WrongUse(
+                "media.read_without_video", f"{self.path} was read without picture.", "Read it with video=True."
+            )
         return int(self.frame_pts[index]) * self.time_base
 
 

@@ -23,7 +23,7 @@ from dubflow.media import wire
 from dubflow.media.clip import Clip, FrameArray, Source, Waveform
 from dubflow.media.digest import sha256_open
 from dubflow.media.growing import GrowingArray
-from dubflow.media.limits import Limits
+from dubflow.media.limits import Limits, default_limits
 from dubflow.media.opening import open_regular
 from dubflow.media.sandbox import Job, shared_sandbox
 
@@ -54,7 +54,7 @@ def read_clip(
         BadInput: each reason with its own code, see ``docs/errors.md``.
         WrongUse: ``media.nothing_asked``, ``media.bad_rate``.
     """
-    path, limits = Path(path), limits or Limits()
+    path, limits = Path(path), limits or default_limits()
     if not video and not audio:
         raise WrongUse("media.nothing_asked", "Neither picture nor sound was asked for.", "Ask for one.")
     with open_regular(path, limits) as file:
@@ -100,7 +100,7 @@ def stream_frames(
     Raises:
         BadInput: as :func:`read_clip`, at the chunk where it shows.
     """
-    path, limits = Path(path), limits or Limits()
+    path, limits = Path(path), limits or default_limits()
     reader = _PictureReader(path, limits, _checked_fps(fps), video_track)
     with open_regular(path, limits) as file:
         yield from reader.chunks(file)
@@ -118,7 +118,7 @@ def stream_audio(
     Raises:
         BadInput: as :func:`read_clip`, at the chunk where it shows.
     """
-    path, limits = Path(path), limits or Limits()
+    path, limits = Path(path), limits or default_limits()
     reader = _SoundReader(path, limits, sample_rate, audio_track, None)
     with open_regular(path, limits) as file:
         yield from reader.chunks(file)

@@ -23,7 +23,7 @@ from dubflow.atomic import atomic_file
 from dubflow.errors import WrongUse
 from dubflow.media.clip import Waveform
 from dubflow.media.colour import colour_matrix
-from dubflow.media.limits import Limits
+from dubflow.media.limits import Limits, default_limits
 from dubflow.media.mp4 import SoundTrack, checked_mono, checked_waveform, movie_time_scale, require_mp4
 from dubflow.media.opening import open_regular
 from dubflow.media.sandbox import shared_sandbox
@@ -114,7 +114,7 @@ def replace_audio(
         BadInput: as :func:`dubflow.media.decode.read_clip`; ``media.cannot_copy`` for a codec that MP4 cannot hold.
         WrongUse: ``media.unknown_output``, ``media.bad_waveform``, ``media.unsupported_sample_rate``.
     """
-    src, out, limits = Path(src), Path(out), limits or Limits()
+    src, out, limits = Path(src), Path(out), limits or default_limits()
     require_mp4(out)
     sound = checked_waveform(waveform, sample_rate)
     arguments = {

@@ -7,12 +7,8 @@ processor time), the others are checked before and while decoding; each has its 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
 
 from dubflow.errors import WrongUse
-
-if TYPE_CHECKING:
-    from dubflow.config import Settings
 
 MEBI = 2**20
 GIBI = 2**30
@@ -52,6 +48,9 @@ class Limits:
                 )
 
 
-def limits_from(settings: Settings) -> Limits:
-    """The limits that the environment sets (``DUBFLOW_DECODE_*``), the others as they are."""
+def default_limits() -> Limits:
+    """What readers apply when they are given no limits: the environment's (``DUBFLOW_DECODE_*``), else as above."""
+    from dubflow.config import Settings
+
+    settings = Settings()
     return Limits(bytes=settings.decode_bytes, seconds=settings.decode_seconds, wall_s=settings.decode_wall_s)

@@ -14,7 +14,7 @@ from typing import Any
 
 from dubflow.media import wire
 from dubflow.media.digest import sha256_open
-from dubflow.media.limits import Limits
+from dubflow.media.limits import Limits, default_limits
 from dubflow.media.opening import open_regular
 from dubflow.media.sandbox import shared_sandbox
 
@@ -146,7 +146,7 @@ def probe(path: str | Path, limits: Limits | None = None) -> Probe:
     Raises:
         BadInput: each reason with its own code, see ``docs/errors.md``.
     """
-    path, limits = Path(path), limits or Limits()
+    path, limits = Path(path), limits or default_limits()
     with open_regular(path, limits) as file:
         digest = sha256_open(file)
         size = file.tell()

@@ -97,7 +97,7 @@ def write_subtitles(path: str | Path, cues: Iterable[Cue]) -> None:
     Times are rounded to the nearest millisecond.
 
     Raises:
-        WrongUse: ``media.unknown_output``, ``media.bad_cue``.
+        WrongUse: ``media.unknown_output``, ``media.unwritable_cue``.
     """
     path = Path(path)
     form = FORMATS.get(path.suffix.lower())
@@ -108,7 +108,7 @@ def write_subtitles(path: str | Path, cues: Iterable[Cue]) -> None:
         start, end = round(cue.start * 1000), round(cue.end * 1000)
         if not 0 <= start < end <= _MOST_MS:
             raise WrongUse(
-                "media.bad_cue",
+                "media.unwritable_cue",
                 f"A cue runs from {cue.start} s to {cue.end} s.",
                 "It must end after it starts, from 0 to 100 hours.",
             )
@@ -164,7 +164,7 @@ def _writable(text: str, form: str) -> str:
     lines = [line.strip() for line in text.splitlines()]
     if not lines or not all(lines) or "-->" in text:
         raise WrongUse(
-            "media.bad_cue",
+            "media.unwritable_cue",
             f"The text {text[:40]!r} cannot stand in a subtitle file.",
             "A cue has text, without empty lines and without '-->'.",
         )
