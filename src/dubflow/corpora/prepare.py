@@ -14,10 +14,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from dubflow.corpora.cache import Store, content_key
+from dubflow.corpora.cache import content_key
 from dubflow.corpora.manifest import ClipRow, CorpusManifest, read_manifest
+from dubflow.corpora.prepare_job import Job, Outcome, close_store, open_store, prepare_one, set_up_worker, use_tools
 from dubflow.corpora.prepared import (
     INDEX,
     FailedClip,
@@ -29,17 +30,14 @@ from dubflow.corpora.prepared import (
 )
 from dubflow.corpora.settings import PrepareSettings
 from dubflow.corpora.stamps import Stamps
-from dubflow.corpora.transform import TRANSFORM_VERSION, Tools, build_tools, transform
-from dubflow.errors import BadInput, DubflowError, OurFault, WrongUse
+from dubflow.corpora.transform import TRANSFORM_VERSION, Tools, build_tools
+from dubflow.errors import BadInput, OurFault
 from dubflow.parallel import default_workers, map_unordered
 from dubflow.progress import Progress, reporting
 from dubflow.speech.codecs import Codec
 
 # How often a run makes again what another run (with other settings, in the same folder) removed meanwhile.
 _ROUNDS = 5
-
-# What is wrong with a file today may be right tomorrow, though nothing that its key is made of has changed.
-_PASSING = frozenset({"corpora.file_changed", "media.missing", "media.no_permission", "media.too_slow", "media.memory"})
 
 
 @dataclass(frozen=True)
@@ -108,8 +106,7 @@ def prepare_corpus(
     try:
         return run.to_the_end(started)
     finally:
-        run.store.close()
-        _open_stores.pop(run.store.root, None)
+        close_store(run.store)
 
 
 def clip_key(row: ClipRow, settings: PrepareSettings, tools: Tools) -> str:
@@ -128,60 +125,6 @@ def clip_key(row: ClipRow, settings: PrepareSettings, tools: Tools) -> str:
     )
 
 
-@dataclass(frozen=True)
-class _Job:
-    row: ClipRow
-    path: Path
-    key: str
-    out: Path
-    settings: PrepareSettings
-    wait: bool
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    status: Literal["done", "found", "busy", "failed"]
-    failure: FailedClip | None = None
-
-
-# What a worker process builds once and keeps: stores by folder, and the tools of the run it belongs to.
-_open_stores: dict[Path, Store] = {}
-_tools: dict[str, Tools] = {}
-
-
-def _set_up_worker(settings: PrepareSettings, codec: Codec | None) -> None:
-    _tools["run"] = build_tools(settings, codec)
-
-
-def _store(out: Path) -> Store:
-    if out not in _open_stores:
-        _open_stores[out] = Store(out)
-    return _open_stores[out]
-
-
-def _prepare_one(job: _Job) -> _Outcome:
-    """Do one clip unless somebody did it or is at it; never raises for what is wrong with the clip."""
-    store = _store(job.out)
-    with store.claim(job.key, wait=job.wait) as held:
-        if not held:
-            return _Outcome("busy")
-        if store.has(job.key):
-            return _Outcome("found")
-        try:
-            made = transform(job.row, job.path, job.settings, _tools["run"])
-        except WrongUse:
-            raise  # a missing package or setting is no clip's fault
-        except DubflowError as error:
-            retry = error.retryable or error.code in _PASSING
-            return _Outcome("failed", FailedClip(key=job.key, code=error.code, reason=error.headline, retry=retry))
-        except Exception as error:  # one clip that trips a library must not end a run of thousands
-            reason = f"{type(error).__name__}: {error}"
-            return _Outcome("failed", FailedClip(key=job.key, code="corpora.unexpected", reason=reason, retry=True))
-        meta = {"frames": made.frames, "tokens": made.tokens, "phones": made.phones}
-        store.put(job.key, made.arrays, {**meta, "alignment": made.alignment, "reasons": sorted(set(made.reasons))})
-    return _Outcome("done")
-
-
 class _Run:
     """One run over one corpus."""
 
@@ -195,7 +138,7 @@ class _Run:
         report: Progress,
     ) -> None:
         self.manifest, self.settings, self.tools, self.workers, self.report = manifest, settings, tools, workers, report
-        self.store = _store(out)
+        self.store = open_store(out)
         self.keys = {row.id: clip_key(row, settings, tools) for row in manifest}
         self.ids_of: dict[str, list[str]] = {}  # equal clips have one key
         for clip_id, key in self.keys.items():
@@ -268,24 +211,24 @@ class _Run:
                 else:
                     self._account(self.ids_of[job.key], outcome)
 
-    def _outcomes(self, jobs: list[_Job]) -> Iterator[tuple[_Job, _Outcome]]:
+    def _outcomes(self, jobs: list[Job]) -> Iterator[tuple[Job, Outcome]]:
         workers = min(self.workers, len(jobs))
         if workers <= 1:
-            _tools["run"] = self.tools
-            return map_unordered(_prepare_one, jobs, workers=1)
-        set_up = partial(_set_up_worker, self.settings, self.tools.codec)
-        return map_unordered(_prepare_one, jobs, workers=workers, initializer=set_up)
+            use_tools(self.tools)
+            return map_unordered(prepare_one, jobs, workers=1)
+        set_up = partial(set_up_worker, self.settings, self.tools.codec)
+        return map_unordered(prepare_one, jobs, workers=workers, initializer=set_up)
 
-    def _account(self, clip_ids: list[str], outcome: _Outcome) -> None:
+    def _account(self, clip_ids: list[str], outcome: Outcome) -> None:
         if outcome.failure is not None:
             self.failed |= dict.fromkeys(clip_ids, outcome.failure)
             self.report.note(f"{clip_ids[0]}: {outcome.failure.reason} [{outcome.failure.code}]")
         self.done += outcome.status == "done"
         self.report.advance(len(clip_ids), cached=outcome.status == "found")
 
-    def _job(self, row: ClipRow, *, wait: bool) -> _Job:
+    def _job(self, row: ClipRow, *, wait: bool) -> Job:
         path = self.manifest.media_path(row)
-        return _Job(row, path, self.keys[row.id], self.store.root, self.settings, wait)
+        return Job(row, path, self.keys[row.id], self.store.root, self.settings, wait)
 
     def _finish(self) -> PreparedIndex:
         """Pack and write the index; the caller holds the packing lock and everything is there."""

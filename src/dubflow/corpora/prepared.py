@@ -88,7 +88,7 @@ class PreparedIndex(Strict):
     world: Literal["embedded", "real"]
     transform_version: int
     preset: dict[str, Any] = Field(description="The settings that the arrays depend on.")
-    extractors: dict[str, str] = Field(description="Ids of landmarker, lip and face features.")
+    extractors: dict[str, str] = Field(description="Ids of landmarker, lip and face features, and of the phonemes.")
     codec: str = Field(description="Id of the codec, or none.")
     clips: dict[str, PreparedClip]
     failed: dict[str, FailedClip]

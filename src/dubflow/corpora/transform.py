@@ -1,6 +1,7 @@
 """One clip into its arrays: what ``prepare`` does to each clip, apart from where the result goes.
 
-Raise :data:`TRANSFORM_VERSION` whenever the same clip and settings may give other arrays than before.
+Raise :data:`TRANSFORM_VERSION` whenever the same clip and settings may give other arrays than before, also when that
+comes from the aligner, the phonemizer or the pitch tracker, which have no ids of their own.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from dubflow.speech.durations import (
     spans_to_durations,
 )
 from dubflow.speech.intervals import Interval, boundaries, filled
-from dubflow.speech.inventory import encode
+from dubflow.speech.inventory import INVENTORY_VERSION, encode
 from dubflow.speech.phonemes import LANGUAGES, Phone, phonemize
 
 if TYPE_CHECKING:
@@ -52,8 +53,13 @@ class Tools:
 
     @property
     def ids(self) -> dict[str, str]:
-        """Ids that go into keys and into the index."""
-        return {"landmarker": self.landmarker.id, "lip": self.lip.id, "face": self.face.id}
+        """Ids (the phoneme inventory's version among them) that go into keys and into the index."""
+        return {
+            "landmarker": self.landmarker.id,
+            "lip": self.lip.id,
+            "face": self.face.id,
+            "phonemes": INVENTORY_VERSION,
+        }
 
     @property
     def codec_id(self) -> str:
