@@ -194,6 +194,8 @@ def test_the_true_posterior_has_the_least_loss() -> None:
         (torch.tensor([[[0]]]), torch.tensor([math.nan])),
         (torch.tensor([[[0]]]), torch.tensor([0.5, 0.5])),
         (torch.tensor([[[0]], [[1]]]), torch.tensor([0.5, 0.5])),  # two items, one generator
+        (torch.tensor([[[0, CODEC.pad, 1]]]), torch.tensor([0.5])),  # padding inside an item
+        (torch.tensor([[[0, 1], [0, CODEC.pad]]]), torch.tensor([0.5])),  # books of different length
     ],
 )
 def test_corruption_refuses_what_it_cannot_mean(target: torch.Tensor, t: torch.Tensor) -> None:

@@ -36,11 +36,14 @@ def tts_parts(network, b, settings):
     return tts_loss(output, b.token_durations, b.text, b.content, b.flow, b.noisy, settings=settings)
 
 
-def dubbing_parts(network, teacher, b, settings, weights=None):
-    with torch.no_grad():
-        said, lengths = teacher.spoken(b.text)
+@torch.no_grad()
+def known(teacher, b):
+    said, lengths = teacher.eval().spoken(b.text)
+    return DubberTargets(b.content, b.flow, b.frame_durations, b.token_durations, (said.features, lengths))
+
+
+def dubbing_parts(network, targets, b, settings, weights=None):
     output = network(b.text, b.picture, b.speaker, b.noisy, b.t)
-    targets = DubberTargets(b.content, b.flow, b.frame_durations, b.token_durations, (said.features, lengths))
     return dubbing_loss(output, b.text, b.picture.frames, targets, b.noisy, settings=settings, weights=weights)
 
 
@@ -129,7 +132,7 @@ def test_the_dubber_starts_from_the_teacher_and_keeps_two_parts_frozen(make_batc
         own = dubber.denoiser.state_dict() | dubber.encoder.state_dict()
         assert torch.equal(own[name], value)
 
-    dubbing_parts(dubber, teacher, b, TINY).total.backward()
+    dubbing_parts(dubber, known(teacher, b), b, TINY).total.backward()
     frozen = {name for name, p in dubber.named_parameters() if not p.requires_grad}
     parts = {name.split(".")[2] for name in frozen}
     assert parts == {"projection", "head"}
@@ -149,9 +152,9 @@ def test_the_mapper_is_trained_through_fusion_and_flow_alone(stirred, make_batch
     """Eq. 7 has no loss of FaPro's own: with content and flow switched off nothing but Eq. 5 reaches it."""
     teacher, dubber, b = TtsNetwork(MINI), stirred(DubberNetwork(MINI)), make_batch(settings=MINI)
     only_alignment = DubbingWeights(content=0, ctc=0.1, distill=0, flow=0)
-    dubbing_parts(dubber, teacher, b, MINI, only_alignment).total.backward()
+    dubbing_parts(dubber, known(teacher, b), b, MINI, only_alignment).total.backward()
     assert all(p.grad is None for p in dubber.fapro.parameters())
-    dubbing_parts(dubber, teacher, b, MINI, DubbingWeights(ctc=0, distill=0)).total.backward()
+    dubbing_parts(dubber, known(teacher, b), b, MINI, DubbingWeights(ctc=0, distill=0)).total.backward()
     assert all(p.grad is not None for p in dubber.fapro.parameters())
 
 
@@ -186,8 +189,8 @@ def learn(network, parts, steps: int) -> tuple[dict[str, float], dict[str, float
 def test_both_stages_learn_one_batch_by_heart(make_batch) -> None:
     """Not a claim of quality: every loss of Eq. 9 and Eq. 7 can be driven down by its own gradient."""
     torch.manual_seed(0)
-    b, teacher, dubber = make_batch(settings=MINI), TtsNetwork(MINI), DubberNetwork(MINI)
-    first, last = learn(teacher, lambda: tts_parts(teacher, b, MINI), 120)
+    b, teacher, dubber = make_batch(frames=(9, 6), settings=MINI), TtsNetwork(MINI), DubberNetwork(MINI)
+    first, last = learn(teacher, lambda: tts_parts(teacher, b, MINI), 60)
     assert first["content"] == pytest.approx(math.log(16), rel=0.3)
     assert first["flow"] == pytest.approx(math.log(16), rel=0.3)
     for name in ("duration", "content", "flow"):
@@ -195,7 +198,8 @@ def test_both_stages_learn_one_batch_by_heart(make_batch) -> None:
 
     dubber.adopt(teacher)
     weights = DubbingWeights(video_text=0.01, speech_text=0.01)
-    first, last = learn(dubber, lambda: dubbing_parts(dubber, teacher, b, MINI, weights), 120)
+    targets = known(teacher, b)
+    first, last = learn(dubber, lambda: dubbing_parts(dubber, targets, b, MINI, weights), 60)
     for name in ("content", "ctc", "distill", "video_text", "speech_text"):
         assert last[name] < 0.6 * first[name], (name, first, last)
     assert last["flow"] < first["flow"]
@@ -210,6 +214,12 @@ def test_half_precision_runs_and_stays_near(stirred, make_batch) -> None:
     near = torch.nn.functional.cosine_similarity(rough.plan.prior.float().flatten(), exact.plan.prior.flatten(), dim=0)
     assert float(near) > 0.99
     assert bool(rough.flow_logits.isfinite().all())
+
+    half = network.to(torch.bfloat16)
+    picture = type(b.picture)(b.picture.lips.bfloat16(), b.picture.face.bfloat16(), b.picture.frames)
+    whole = half(b.text, picture, b.speaker.bfloat16(), b.noisy, b.t)
+    assert whole.flow_logits.dtype == torch.bfloat16
+    assert bool(whole.flow_logits.isfinite().all())
 
 
 def test_paper_is_built_without_memory_and_counted_part_by_part() -> None:

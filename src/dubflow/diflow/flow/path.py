@@ -18,6 +18,7 @@ from torch import Tensor
 from dubflow.diflow.flow.noise import uniform, uniform_each
 from dubflow.diflow.flow.schedule import PAPER_SCHEDULE, PolynomialSchedule, checked_times, times_within
 from dubflow.diflow.flow.vocabulary import CODEC, Vocabulary
+from dubflow.errors import WrongUse
 
 
 def draw_times(sources: Sequence[torch.Generator], margin: float = 1e-3) -> Tensor:
@@ -52,9 +53,12 @@ def corrupt(
     vocabulary.check_targets(target)
     checked_times(t, target.shape[0])
     padding = target == vocabulary.pad
-    lengths = (~padding).any(dim=1).sum(dim=-1).tolist()
+    lengths = (~padding[:, 0]).sum(dim=-1)
+    beyond = torch.arange(target.shape[-1], device=target.device) >= lengths.unsqueeze(-1)
+    if not torch.equal(padding, beyond.unsqueeze(1).expand_as(padding)):
+        raise WrongUse("diflow.bad_lengths", "Pad may only follow an item's tokens, at the same place in every book.")
     draws = target.new_ones(target.shape, dtype=torch.float64)
-    longest = max(lengths, default=0)
-    draws[..., :longest] = uniform(sources, target.shape[1], lengths).to(target.device)
-    visible = draws < schedule.kappa(t.to(torch.float64)).view(-1, 1, 1)
+    drawn = uniform(sources, target.shape[1], lengths.tolist())
+    draws[..., : drawn.shape[-1]] = drawn.to(target.device)
+    visible = draws < schedule.kappa(t.to(target.device, torch.float64)).view(-1, 1, 1)
     return target.masked_fill(~(visible | padding), vocabulary.mask)

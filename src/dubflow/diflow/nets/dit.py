@@ -73,7 +73,8 @@ class TimeEmbedding(nn.Module):
 
     def forward(self, t: Tensor) -> Tensor:
         """``t`` ``[B]`` within 0..1."""
-        embedded: Tensor = self.mlp(sinusoid(1000 * t, self.features))
+        features = sinusoid(1000 * t, self.features)
+        embedded: Tensor = self.mlp(features.to(next(self.mlp.parameters()).dtype))
         return embedded
 
 
