@@ -45,6 +45,17 @@ def test_a_log_gets_a_first_and_a_last_line_with_the_counts() -> None:
     assert lines[-1].startswith("prepare: 3/3 clips (100 %), 1 found done")
 
 
+def test_a_total_that_is_learned_later_is_told_and_counted() -> None:
+    log = io.StringIO()
+    with reporting("import", None, "clips", stream=log) as report:
+        report.expect(2)
+        report.advance(2)
+    lines = log.getvalue().splitlines()
+    assert lines[0] == "import: looking for clips"
+    assert lines[1].startswith("import: 0/2 clips")
+    assert lines[-1].startswith("import: 2/2 clips (100 %)")
+
+
 def test_track_passes_every_item_on(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(track(iter("abc"), "spell", 3, "letters")) == list("abc")
     captured = capsys.readouterr()

@@ -59,7 +59,7 @@ def import_(
         speaker=speaker,
         workers=workers,
     )
-    with reporting(f"import {layout}", 0, "clips") as report:
+    with reporting(f"import {layout}", None, "clips") as report:
         if dry_run:
             coverage = survey_corpus(layout, root, options=options, progress=report)
         else:
@@ -100,6 +100,7 @@ def _print_coverage(console: Console, coverage: Coverage, out: Path | None) -> N
 def check(
     folder: Annotated[Path, typer.Argument(help="A corpus folder.")],
     prepared: Annotated[Path | None, typer.Option(help="Its prepared set, to compare shapes with.")] = None,
+    preset: Annotated[str, typer.Option(help="A shipped preset or a YAML file; its section check.")] = "tiny",
     workers: Workers = None,
     as_json: Json = False,
 ) -> None:
@@ -108,13 +109,16 @@ def check(
     Changed and duplicate files, times outside the clip, transcripts that do not fit, speakers in two splits, unknown
     licences, shapes that disagree. Exit code 3 when there are errors; warnings alone are fine.
     """
+    from dubflow.config import load_preset
     from dubflow.corpora.check import check_corpus
     from dubflow.corpora.manifest import read_manifest
+    from dubflow.corpora.settings import CheckSettings
     from dubflow.progress import reporting
 
+    settings = load_preset(preset, "check", CheckSettings)
     manifest = read_manifest(folder)
     with reporting("check", len(manifest), "clips") as progress:
-        report = check_corpus(manifest, prepared, workers=workers, report=progress)
+        report = check_corpus(manifest, prepared, settings, workers=workers, report=progress)
 
     def human(console: Console) -> None:
         console.print(f"{folder}: {len(manifest)} clips", markup=False, highlight=False)

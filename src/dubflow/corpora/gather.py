@@ -67,10 +67,11 @@ def gather(root: Path, listing: Listing, options: ReadOptions, report: Progress 
         ``coverage.listed`` is the number of clips and problems of the listing, and equals found + missing + broken +
         left out.
     """
-    report = report or Silent(len(listing.clips))
+    report = report or Silent()
     coverage = Coverage(listed=len(listing.clips) + len(listing.problems), problems=list(listing.problems))
     rows: list[ClipRow] = []
     present = list(_present(root, listing.clips, coverage))
+    report.expect(len(present))
     workers = 1 if len(present) < _WORTH_WORKERS else options.workers
     measured = map_unordered(_measure, [_Task(root, index, clip) for index, clip in present], workers=workers)
     by_index: dict[int, ClipRow | Problem] = {}
