@@ -11,10 +11,11 @@ from torch.nn import functional
 
 from dubflow.diflow.flow.noise import generators
 from dubflow.diflow.nets.durations import DurationPredictor, duration_loss, whole_durations
+from dubflow.diflow.nets.fft import FftBlock
 from dubflow.diflow.nets.grid import alignment_matrix, check_lengths, inside_of, masked_mean, owners, regulate
 from dubflow.diflow.nets.positions import rotation, sinusoid, with_positions
 from dubflow.diflow.nets.prompt import Condition, Reference, crop_reference
-from dubflow.diflow.nets.settings import TINY
+from dubflow.diflow.nets.settings import TINY, FftSettings
 from dubflow.diflow.nets.temporal import ConvNextBlock, Upsample, WholeNorm, interpolate, tokens_of
 from dubflow.errors import BadInput, WrongUse
 from dubflow.speech.durations import expand
@@ -128,6 +129,16 @@ def test_global_response_normalisation_follows_its_equation(stirred) -> None:
     torch.testing.assert_close(block(x, torch.ones(1, 12, dtype=torch.bool))[0], wanted, rtol=1e-4, atol=1e-4)
 
 
+@torch.no_grad()
+def test_wide_second_kernels_do_not_see_padding_either(stirred) -> None:
+    block = stirred(FftBlock(8, FftSettings(heads=2, filter=16, kernels=(5, 3))))
+    x = torch.randn(1, 9, 8, generator=generators([6])[0])
+    inside = inside_of(torch.tensor([6]), 9)
+    together, alone = block(x * inside.unsqueeze(-1), inside), block(x[:, :6], inside[:, :6])
+    torch.testing.assert_close(together[:, :6], alone, rtol=1e-4, atol=1e-4)
+    assert float(together[:, 6:].abs().sum()) == 0
+
+
 def test_the_duration_loss_is_the_squared_error_of_logarithms() -> None:
     durations = torch.tensor([[3, 0, 7], [1, 0, 0]])
     inside = torch.tensor([[True, True, True], [True, False, False]])
@@ -137,7 +148,7 @@ def test_the_duration_loss_is_the_squared_error_of_logarithms() -> None:
     assert float(duration_loss(guess, durations, inside)) == pytest.approx(4.0 / 4)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=100)
 @given(rows=st.lists(st.lists(st.floats(0.01, 30), min_size=1, max_size=8), min_size=1, max_size=3), total=st.data())
 def test_whole_durations_never_drift(rows: list[list[float]], total) -> None:
     expected = nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
@@ -145,8 +156,8 @@ def test_whole_durations_never_drift(rows: list[list[float]], total) -> None:
     free = whole_durations(torch.log1p(expected), inside)
     for item, row in enumerate(rows):
         ends = torch.tensor(row, dtype=torch.float64).cumsum(0)
-        assert (free[item, : len(row)].cumsum(0) - ends)[:-1].abs().le(0.5001).all()
-        assert int(free[item].sum()) == max(1, round(float(ends[-1])))
+        ends[-1] = ends[-1].clamp(min=1)  # nobody says nothing
+        assert (free[item, : len(row)].cumsum(0) - ends).abs().le(0.5001).all()
         assert int(free[item, len(row) :].sum()) == 0
     totals = [total.draw(st.integers(1, 100)) for _ in rows]
     assert whole_durations(torch.log1p(expected), inside, totals).sum(1).tolist() == totals

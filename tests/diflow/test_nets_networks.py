@@ -1,4 +1,4 @@
-"""The networks as wholes: their equations, what reaches what, their size, and that they learn."""
+"""The networks as wholes: how they are joined, what reaches what, their size, and that they learn."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ import math
 import pytest
 import torch
 from pydantic import ValidationError
+from torch.nn import functional
 
 from dubflow.diflow.flow.noise import generators
-from dubflow.diflow.nets.denoiser import FlowDenoiser
-from dubflow.diflow.nets.dit import DitBlock
+from dubflow.diflow.nets.alignment_loss import contrastive_alignment
+from dubflow.diflow.nets.ctc import ctc_loss
+from dubflow.diflow.nets.distillation import distillation_loss
 from dubflow.diflow.nets.dubber import DubberNetwork, DubberTargets, DubbingWeights, dubbing_loss
-from dubflow.diflow.nets.positions import rotation
-from dubflow.diflow.nets.prompt import Condition, prior_condition
+from dubflow.diflow.nets.grid import alignment_matrix, inside_of
+from dubflow.diflow.nets.monotonic import log_weights, monotonic_search
+from dubflow.diflow.nets.prompt import prior_condition
 from dubflow.diflow.nets.report import PAPER_PARAMETERS, parameter_report
 from dubflow.diflow.nets.settings import PAPER, PRESETS, TINY, NetSettings
+from dubflow.diflow.nets.synchronizer import Synchronizer
 from dubflow.diflow.nets.tts import TtsNetwork, TtsWeights, tts_loss
-from dubflow.errors import WrongUse
 
 MINI = TINY.model_copy(
     update={
@@ -47,80 +50,70 @@ def dubbing_parts(network, targets, b, settings, weights=None):
     return dubbing_loss(output, b.text, b.picture.frames, targets, b.noisy, settings=settings, weights=weights)
 
 
-def context_inputs(b, settings, seed=0):
-    noise = generators([seed])[0]
-    width, longest = settings.denoiser.width, b.noisy.shape[-1]
-    content = torch.randn(len(b.lengths), settings.books.content, longest, width, generator=noise)
-    prior = torch.randn(len(b.lengths), settings.books.prosody, longest, width, generator=noise)
-    return content, prior
+@torch.no_grad()
+def test_the_dubber_joins_its_parts_as_the_paper_does(stirred, make_batch) -> None:
+    """3.4: MAS on A_VT, h_sync and z~_p fused into content, z~_p in front of the denoiser, h~_p2c inside it."""
+    network, b = stirred(DubberNetwork(TINY)), make_batch(frames=(12, 8))
+    plan = network.plan(b.text, b.picture)
+    seen = plan.synchronized
+    found = monotonic_search(log_weights(seen.video_map.weights), b.picture.frames, b.text.lengths)
+    assert torch.equal(seen.alignment.durations, found.durations)
+
+    fused = network.adaptation.fusion(torch.cat([plan.prior[:, 0], seen.hidden], dim=-1))
+    again = network.adaptation.content(fused * seen.inside.unsqueeze(-1), seen.inside)
+    torch.testing.assert_close(again.logits, plan.content.logits)
+
+    wide = network.fapro.projection(plan.prior) * seen.inside[:, None, :, None]
+    context = network.denoiser.prepare(prior_condition(wide, seen.lengths), plan.content.hidden, b.lengths, b.speaker)
+    output = network(b.text, b.picture, b.speaker, b.noisy, b.t)
+    torch.testing.assert_close(output.flow_logits, network.denoiser(b.noisy, b.t, context))
 
 
 @torch.no_grad()
-def test_the_joined_input_is_the_papers_concatenation(stirred, make_batch) -> None:
-    """Sums of parts and looked-up tables must equal W perm([e_cond; e_t]) + b with the streams laid side by side."""
-    network, b = stirred(FlowDenoiser(TINY)), make_batch(frames=(9, 9))
-    content, _ = context_inputs(b, TINY)
-    condition = network.embedders(b.reference)
-    context = network.prepare(condition, content, b.lengths, b.speaker)
-
-    prosody, acoustic = network.embedders.prosody(b.noisy[:, :1]), network.embedders.acoustic(b.noisy[:, 1:])
-    target = torch.cat([prosody, content, acoustic], dim=1)  # [B, S, L, D]
-    e = torch.cat([condition.dense(2, 3), target], dim=2).permute(0, 2, 1, 3).flatten(2)
-    literal = network.join(e)
-
-    heads = []
-    hook = network.blocks[0].register_forward_pre_hook(lambda _, inputs: heads.append(inputs[0]))
-    network(b.noisy, b.t, context)
-    hook.remove()
-    torch.testing.assert_close(heads[0], literal, rtol=1e-4, atol=1e-4)
+def test_given_durations_replace_the_search(stirred, make_batch) -> None:
+    network, b = stirred(Synchronizer(TINY)), make_batch(frames=(12, 8))
+    text = torch.randn(*b.text.phonemes.shape, TINY.width, generator=generators([0])[0])
+    found = network(b.picture.lips, b.picture.frames, text, b.text.lengths)
+    forced = network(b.picture.lips, b.picture.frames, text, b.text.lengths, b.frame_durations)
+    assert torch.equal(forced.alignment.durations, b.frame_durations)
+    assert torch.equal(forced.video_map.weights, found.video_map.weights)
+    assert not torch.equal(forced.hidden, found.hidden)
+    same = network(b.picture.lips, b.picture.frames, text, b.text.lengths, found.alignment.durations)
+    assert torch.equal(same.hidden, found.hidden)
 
 
 @torch.no_grad()
-def test_the_posterior_is_over_codes_and_listens_to_every_input(stirred, make_batch) -> None:
-    network, b = stirred(FlowDenoiser(TINY)), make_batch(frames=(9, 6))
-    content, prior = context_inputs(b, TINY)
-    plain = network(b.noisy, b.t, network.prepare(network.embedders(b.reference), content, b.lengths, b.speaker))
-    assert plain.shape == (2, 4, b.noisy.shape[-1], 1024)
-    variants = {
-        "reference": network.prepare(prior_condition(prior, b.lengths), content, b.lengths, b.speaker),
-        "content": network.prepare(network.embedders(b.reference), -content, b.lengths, b.speaker),
-        "speaker": network.prepare(network.embedders(b.reference), content, b.lengths, -b.speaker),
+def test_each_part_of_equation_seven_compares_what_it_should(stirred, make_batch) -> None:
+    teacher, network, b = TtsNetwork(TINY), stirred(DubberNetwork(TINY)), make_batch(frames=(12, 8))
+    targets, output = known(teacher, b), network(b.text, b.picture, b.speaker, b.noisy, b.t)
+    seen, losses = output.plan.synchronized, dubbing_parts(network, targets, b, TINY)
+    frames_inside = inside_of(b.picture.frames, 12)
+    video, speech = alignment_matrix(b.frame_durations, 12), alignment_matrix(b.token_durations, int(b.lengths.max()))
+    wanted = {
+        "content": functional.cross_entropy(
+            output.plan.content.logits.flatten(0, -2), b.content.flatten(), ignore_index=1024
+        ),
+        "flow": functional.cross_entropy(output.flow_logits.flatten(0, -2), b.flow.flatten(), ignore_index=1024),
+        "ctc": ctc_loss(network.ctc(seen.hidden), b.lengths, b.text).value,
+        "distill": distillation_loss(
+            output.plan.content.features,
+            seen.inside,
+            targets.teacher[0],
+            inside_of(targets.teacher[1], targets.teacher[0].shape[1]),
+        ),
+        "video_text": contrastive_alignment(seen.video_map.weights, video, frames_inside, b.text.inside, 0.1).value,
+        "speech_text": contrastive_alignment(seen.speech_map.weights, speech, seen.inside, b.text.inside, 0.1).value,
     }
-    for name, context in variants.items():
-        assert float((network(b.noisy, b.t, context) - plain).abs().max()) > 1e-2, name
-    context = network.prepare(network.embedders(b.reference), content, b.lengths, b.speaker)
-    assert float((network(b.noisy, 1 - b.t, context) - plain).abs().max()) > 1e-3
-    assert float((network(b.flow, b.t, context) - plain).abs().max()) > 1e-2
-
-
-@torch.no_grad()
-def test_rotary_positions_follow_the_setting(stirred, make_batch) -> None:
-    b = make_batch(frames=(10, 5))
-    content, prior = context_inputs(b, TINY)
-    for placing, starts in (("concatenated", b.lengths.tolist()), ("aligned", [0, 0])):
-        settings = TINY.model_copy(update={"denoiser": TINY.denoiser.model_copy(update={"positions": placing})})
-        context = FlowDenoiser(settings).prepare(prior_condition(prior, b.lengths), content, b.lengths, b.speaker)
-        longest = prior.shape[2]
-        wanted = rotation(torch.stack([torch.arange(longest) + start for start in starts]), 40)
-        torch.testing.assert_close(context.rotation.cos[:, :, longest:], wanted.cos)
-        torch.testing.assert_close(context.rotation.sin[:, :, longest:], wanted.sin)
-
-
-def test_a_transformer_block_starts_as_the_identity() -> None:
-    x = torch.randn(2, 5, TINY.denoiser.width)
-    turn = rotation(torch.arange(5).expand(2, -1), TINY.denoiser.width // TINY.denoiser.heads)
-    assert torch.equal(DitBlock(TINY.denoiser)(x, torch.randn(2, TINY.denoiser.width), None, turn), x)
-
-
-def test_streams_and_lengths_that_do_not_fit_are_refused(make_batch) -> None:
-    network, b = FlowDenoiser(TINY), make_batch(frames=(5,))
-    content, prior = context_inputs(b, TINY)
-    with pytest.raises(WrongUse, match="bad_shapes"):
-        network.prepare(Condition(prior, prior, b.lengths), content, b.lengths, b.speaker)
-    with pytest.raises(WrongUse, match="bad_shapes"):
-        network.prepare(prior_condition(prior, b.lengths), content[:, :1], b.lengths, b.speaker)
-    with pytest.raises(WrongUse, match="bad_lengths"):
-        network.prepare(prior_condition(prior, b.lengths), content, b.lengths + 1, b.speaker)
+    for name, value in wanted.items():
+        torch.testing.assert_close(losses.values[name], value, rtol=1e-4, atol=1e-4)
+    weights = {"content": 1, "ctc": 0.1, "distill": 0.1, "flow": 1, "video_text": 0.001, "speech_text": 0.001}
+    torch.testing.assert_close(losses.total, sum(weights[name] * value for name, value in wanted.items()))
+    assert losses.counts == {
+        "phonemes_without_frame": 0,
+        "phonemes_without_token": 0,
+        "items_too_short_for_ctc": 0,
+        "items_with_more_phonemes_than_frames": 0,
+    }
 
 
 def test_the_dubber_starts_from_the_teacher_and_keeps_two_parts_frozen(make_batch) -> None:
@@ -211,7 +204,7 @@ def test_half_precision_runs_and_stays_near(stirred, make_batch) -> None:
     exact = network(b.text, b.picture, b.speaker, b.noisy, b.t)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         rough = network(b.text, b.picture, b.speaker, b.noisy, b.t)
-    near = torch.nn.functional.cosine_similarity(rough.plan.prior.float().flatten(), exact.plan.prior.flatten(), dim=0)
+    near = functional.cosine_similarity(rough.plan.prior.float().flatten(), exact.plan.prior.flatten(), dim=0)
     assert float(near) > 0.99
     assert bool(rough.flow_logits.isfinite().all())
 

@@ -72,7 +72,7 @@ def whole_durations(log_durations: Tensor, inside: Tensor, totals: Sequence[int]
         edges = np.concatenate([[0.0], np.cumsum(expected[item, :count])])
         if not np.isfinite(edges[-1]) or (totals is not None and edges[-1] == 0):
             raise BadInput("diflow.no_duration", f"Item {item} has no finite duration to divide among its phonemes.")
-        total = max(1, round(float(edges[-1]))) if totals is None else totals[item]
+        total = max(1, int(edges[-1] + 0.5)) if totals is None else totals[item]
         scale = total / edges[-1] if totals is not None else 1.0
         whole[item, :count] = torch.from_numpy(spans_to_durations(edges * scale / TOKEN_RATE, total, TOKEN_RATE))
     return whole.to(log_durations.device)
