@@ -198,6 +198,22 @@ def test_given_phones_become_durations_that_sum_exactly(make_corpus: MakeCorpus,
     assert info.reasons == ()
 
 
+def test_stress_that_the_corpus_states_is_taken_as_it_is(make_corpus: MakeCorpus, tmp_path: Path) -> None:
+    root = tmp_path / "stressed"
+    sound(root / "a.wav", 1, seconds=0.6)
+    phones = (Interval(start=0.1, end=0.3, label="h"), Interval(start=0.3, end=0.5, label="aɪ"))
+    rows = [
+        row_of(root, "a.wav", "stated", phones=phones, stresses=(0, 2), transcript="hi"),
+        row_of(root, "a.wav", "unknown", phones=phones, transcript="another text"),
+    ]
+    prepared = PreparedSet(_prepared(make_corpus(name="stressed", rows=rows), tmp_path / "out"))
+    assert decode(prepared["stated"]["phones"]) == ["", "h", "aɪ", ""]
+    assert prepared["stated"]["stress"].tolist() == [0, 0, 2, 0]
+    assert prepared.info("stated").reasons == ()
+    assert prepared["unknown"]["stress"].tolist() == [0, 0, 0, 0]
+    assert prepared.info("unknown").reasons == ("no_stress",)
+
+
 def test_without_times_there_are_phones_and_a_reason(make_corpus: MakeCorpus, tmp_path: Path) -> None:
     root = tmp_path / "plain"
     sound(root / "a.wav", 1)

@@ -74,6 +74,9 @@ def test_what_the_manifest_says_is_what_the_files_hold(corpus: CorpusManifest) -
         assert clip.frames.shape[2] == (96 if "two_speakers" in row.tags else 64)
         assert row.path.startswith(f"{row.speaker}/")
         assert row.licence == "CC0-1.0"
+        assert len(row.stresses) == len(row.phones)
+        assert 1 in row.stresses, "something is stressed in every sentence"
+        assert all(stress == 0 for phone, stress in zip(row.phones, row.stresses, strict=True) if phone.silent)
         assert all(event.time == event.frame / 25 for event in row.events)
 
 

@@ -68,6 +68,9 @@ class ClipRow(Strict):
     sample_rate: int | None = Field(default=None, gt=0, description="Stored rate in Hz; None for silent video.")
     words: tuple[Interval, ...] = Field(default=(), description="Word times where known.")
     phones: tuple[Interval, ...] = Field(default=(), description="Phone times where known; silence has the label ''.")
+    stresses: tuple[Literal[0, 1, 2], ...] = Field(
+        (), description="Where known, one for each of ``phones``: 0 none, 1 primary, 2 secondary stress."
+    )
     segments: tuple[Segment, ...] = Field(default=(), description="Who speaks which language when, where several do.")
     events: tuple[EventMark, ...] = ()
     tags: tuple[str, ...] = Field(default=(), description="Difficulty and kind: no_face, profile, occluded, …")
@@ -85,6 +88,12 @@ class ClipRow(Strict):
     def _picture_is_whole(self) -> ClipRow:
         if (self.frames is None) != (self.fps is None):
             raise ValueError("frames and fps go together")
+        return self
+
+    @model_validator(mode="after")
+    def _stresses_belong_to_phones(self) -> ClipRow:
+        if self.stresses and len(self.stresses) != len(self.phones):
+            raise ValueError(f"{len(self.stresses)} stresses for {len(self.phones)} phones")
         return self
 
 

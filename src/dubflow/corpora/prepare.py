@@ -111,7 +111,7 @@ def prepare_corpus(
 
 def clip_key(row: ClipRow, settings: PrepareSettings, tools: Tools) -> str:
     """Digest of everything that the arrays of ``row`` depend on."""
-    said = row.model_dump(mode="json", include={"transcript", "language", "phones", "segments"})
+    said = row.model_dump(mode="json", include={"transcript", "language", "phones", "stresses", "segments"})
     return content_key(
         {
             "clip": row.sha256,

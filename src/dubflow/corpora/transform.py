@@ -29,7 +29,7 @@ from dubflow.speech.durations import (
     spans_to_durations,
 )
 from dubflow.speech.intervals import Interval, boundaries, filled
-from dubflow.speech.inventory import INVENTORY_VERSION, encode
+from dubflow.speech.inventory import INVENTORY_VERSION, SILENCE_ID, encode
 from dubflow.speech.phonemes import LANGUAGES, Phone, phonemize
 
 if TYPE_CHECKING:
@@ -220,7 +220,8 @@ def _add_phones(prepared: Prepared, row: ClipRow, waveform: NDArray[np.float32],
         prepared.reasons.append(reason)
     written = _written_phones(prepared, row)
     if timed:
-        _add_timed(prepared, timed, written, settings.length_tolerance_s)
+        _add_timed(prepared, timed, settings.length_tolerance_s)
+        _add_stress(prepared, row, timed, written)
     elif written:
         prepared.arrays["phones"] = encode(phone.symbol for phone in written)
         prepared.arrays["stress"] = np.array([phone.stress for phone in written], np.int64)
@@ -246,7 +247,7 @@ def _timed_phones(
         return (), "none", error.code
 
 
-def _add_timed(prepared: Prepared, timed: Sequence[Interval], written: Sequence[Phone], tolerance_s: float) -> None:
+def _add_timed(prepared: Prepared, timed: Sequence[Interval], tolerance_s: float) -> None:
     seconds = prepared.frames / FRAME_RATE
     # An alignment may end a little before or after the last frame; rounding draws its last boundary to the clip's end.
     cover = filled(timed, max(seconds, timed[-1].end))
@@ -256,14 +257,21 @@ def _add_timed(prepared: Prepared, timed: Sequence[Interval], written: Sequence[
         "frame_durations": spans_to_durations(edges, prepared.frames, FRAME_RATE, max_drift_s=tolerance_s),
         "token_durations": spans_to_durations(edges, prepared.tokens, TOKEN_RATE, max_drift_s=tolerance_s),
     }
-    stress = np.zeros(len(cover), np.int64)
-    spoken = [index for index, phone in enumerate(cover) if not phone.silent]
-    # Times carry no stress. It is the written text's where that has the very same phones, and unknown otherwise.
-    if [cover[index].label for index in spoken] == [phone.symbol for phone in written]:
-        stress[spoken] = [phone.stress for phone in written]
+
+
+def _add_stress(prepared: Prepared, row: ClipRow, timed: Sequence[Interval], written: Sequence[Phone]) -> None:
+    """Stress as the corpus states it, else as the written text has it where that has the very same phones."""
+    spoken = [phone.label for phone in timed if not phone.silent]
+    stress: list[int] = []
+    if row.stresses:
+        stress = [one for phone, one in zip(row.phones, row.stresses, strict=True) if not phone.silent]
+    elif spoken == [phone.symbol for phone in written]:
+        stress = [phone.stress for phone in written]
     else:
         prepared.reasons.append("no_stress")
-    prepared.arrays["stress"] = stress
+    prepared.arrays["stress"] = np.zeros(len(prepared.arrays["phones"]), np.int64)
+    if stress:
+        prepared.arrays["stress"][prepared.arrays["phones"] != SILENCE_ID] = stress
 
 
 def _written_phones(prepared: Prepared, row: ClipRow) -> list[Phone]:

@@ -189,6 +189,7 @@ def _row(plan: ClipPlan, sound: Soundtrack, sha256: str) -> ClipRow:
         sample_rate=plan.sample_rate,
         words=sound.words(),
         phones=sound.phones_of(),
+        stresses=sound.stresses(),
         segments=sound.segments(plan),
         events=tuple(EventMark(kind=e.kind, frame=e.frame, time=e.frame / FRAME_RATE) for e in plan.events),
         tags=tuple(tags),

@@ -42,6 +42,7 @@ class SpokenTurn:
         turn: what was planned.
         waveform: its sound alone, at the clip's rate; starts at ``first_sample`` of the clip.
         phones: from the first to the last sound; inner pauses have the label ``""``.
+        stresses: one for each phone: 0 none, 1 primary, 2 secondary.
         words: one for each written word.
     """
 
@@ -49,6 +50,7 @@ class SpokenTurn:
     waveform: Waveform
     first_sample: int
     phones: tuple[Interval, ...]
+    stresses: tuple[int, ...]
     words: tuple[Interval, ...]
 
     @property
@@ -89,6 +91,13 @@ class Soundtrack:
         spoken = (one.phones for one in self.turns if person is None or one.turn.person == person)
         return tuple(filled([phone for phones in spoken for phone in phones], self.duration))
 
+    def stresses(self) -> tuple[int, ...]:
+        """Stress of each of :meth:`phones_of` everybody; 0 for silence."""
+        spoken = (
+            stress for one in self.turns for phone, stress in zip(one.phones, one.stresses, strict=True) if phone.label
+        )
+        return tuple(next(spoken) if phone.label else 0 for phone in self.phones_of())
+
     def words(self) -> tuple[Interval, ...]:
         """Words of all turns, in order."""
         return tuple(word for spoken in self.turns for word in spoken.words)
@@ -115,6 +124,7 @@ class _Speech:
     waveform: Waveform
     margin: int
     phones: tuple[Interval, ...]
+    stresses: tuple[int, ...]
     words: tuple[Interval, ...]
 
     @property
@@ -164,6 +174,11 @@ def _speech(plan: ClipPlan, turn: Turn, synthesizer: Synthesizer, haste: float =
         waveform=waveform,
         margin=margin,
         phones=tuple(_within(utterance.phones, first, last)),
+        stresses=tuple(
+            stress
+            for phone, stress in zip(utterance.phones, utterance.stresses, strict=True)
+            if _lies_within(phone, first, last)
+        ),
         words=_written(turn, _within(utterance.words, first, last)),
     )
 
@@ -187,8 +202,12 @@ def _within(intervals: Iterable[Interval], first: float, last: float) -> list[In
     return [
         Interval(start=max(0.0, one.start - first), end=min(one.end, last) - first, label=one.label)
         for one in intervals
-        if one.end > one.start and one.start < last and one.end > first
+        if _lies_within(one, first, last)
     ]
+
+
+def _lies_within(interval: Interval, first: float, last: float) -> bool:
+    return interval.end > interval.start and interval.start < last and interval.end > first
 
 
 def _written(turn: Turn, spoken: Sequence[Interval]) -> tuple[Interval, ...]:
@@ -238,4 +257,4 @@ def _placed(speech: _Speech, start: float, sample_rate: int) -> SpokenTurn:
         tuple(Interval(start=one.start + shift, end=one.end + shift, label=one.label) for one in intervals)
         for intervals in (speech.phones, speech.words)
     ]
-    return SpokenTurn(speech.turn, speech.waveform, onset - speech.margin, moved[0], moved[1])
+    return SpokenTurn(speech.turn, speech.waveform, onset - speech.margin, moved[0], speech.stresses, moved[1])
