@@ -47,8 +47,7 @@ def random_network(config: FacodecConfig, seed: int = 0, dtype: torch.dtype = to
     """Both networks with random weights, without going through files."""
     states, networks = published_states(config, seed), empty_networks(config)
     for part, network in networks.items():
-        own = {name: value.to(dtype) for name, value in states[part].items() if name in network.state_dict()}
-        network.load_state_dict(own, assign=True)
+        network.load_state_dict({name: states[part][name].to(dtype) for name in network.state_dict()}, assign=True)
         network.eval().requires_grad_(False)
     encoder, decoder = networks["encoder"], networks["decoder"]
     assert isinstance(encoder, FacodecEncoder)

@@ -106,6 +106,14 @@ def test_encoder_and_decoder_swapped_is_a_mismatch(published: tuple[Path, Path],
         convert_checkpoints(published[1], published[0], tmp_path / "out", config=TINY)
 
 
+def test_training_parts_are_expected_in_the_decoder_only(tmp_path: Path) -> None:
+    states = published_states(TINY)
+    states["encoder"]["f0_predictor.heads.0.bias"] = torch.zeros(1)
+    with pytest.raises(BadInput) as refused:
+        convert_checkpoints(*save_published(tmp_path, states), tmp_path / "out", config=TINY)
+    assert refused.value.details["unexpected"] == ["f0_predictor.heads.0.bias"]
+
+
 class Mischief:
     """What a hostile file would carry: a call that unpickling performs."""
 

@@ -40,7 +40,7 @@ DROPPABLE = (
 """Parts of the published decoder file that only its training used."""
 
 HEADER = "facodec.json"
-PARTS = ("encoder", "decoder")
+Part = Literal["encoder", "decoder"]
 
 
 class SourceFile(Strict):
@@ -56,9 +56,9 @@ class Header(Strict):
     format: Literal["dubflow.facodec"] = "dubflow.facodec"
     version: Literal[1] = 1
     config: FacodecConfig
-    sources: dict[Literal["encoder", "decoder"], SourceFile]
+    sources: dict[Part, SourceFile]
     dropped: list[str]
-    tensors: dict[Literal["encoder", "decoder"], str]
+    tensors: dict[Part, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,7 @@ class Network:
     id: str
 
 
-def empty_networks(config: FacodecConfig) -> dict[str, nn.Module]:
+def empty_networks(config: FacodecConfig) -> dict[Part, nn.Module]:
     """Encoder and decoder without storage (torch's meta device): names, shapes and types only."""
     with torch.device("meta"):
         return {"encoder": FacodecEncoder(config), "decoder": FacodecDecoder(config)}
@@ -81,14 +81,15 @@ def convert(encoder_path: Path, decoder_path: Path, out_dir: Path, config: Facod
     """See :func:`dubflow.speech.codecs.facodec.convert_checkpoints`."""
     if out_dir.exists():
         raise WrongUse("speech.codec_folder_exists", f"{out_dir} exists already.", "Name a new folder.")
-    paths = dict(zip(PARTS, (encoder_path, decoder_path), strict=True))
+    paths: dict[Part, Path] = {"encoder": encoder_path, "decoder": decoder_path}
     sources = {part: {"name": path.name, "sha256": sha256_file(path)} for part, path in paths.items()}
-    states, dropped = {}, set()
+    states: dict[Part, dict[str, Tensor]] = {}
+    dropped: set[str] = set()
     for part, network in empty_networks(config).items():
         state = _read_published(paths[part])
-        # The last dot keeps a name that merely begins like a droppable one.
-        dropped |= {prefix for prefix in DROPPABLE if any(key.startswith(f"{prefix}.") for key in state)}
-        kept = {key: value for key, value in state.items() if key.split(".")[0] not in DROPPABLE}
+        droppable = DROPPABLE if part == "decoder" else ()
+        dropped |= {_first_name(key) for key in state} & set(droppable)
+        kept = {key: value for key, value in state.items() if _first_name(key) not in droppable}
         _check(kept, network, paths[part].name)
         states[part] = kept
     with atomic_dir(out_dir) as folder:
@@ -103,16 +104,16 @@ def convert(encoder_path: Path, decoder_path: Path, out_dir: Path, config: Facod
 
 
 def load(folder: Path) -> Network:
-    """Networks of a converted folder, in inference mode, weights folded.
+    """Networks of a converted folder, with weights as published (not folded).
 
     Raises:
-        BadInput: ``speech.codec_folder_broken``.
+        BadInput: ``speech.codec_folder_broken``, ``speech.codec_checkpoint_mismatch``.
     """
     header = _read_header(folder)
     networks = empty_networks(header.config)
     for part, network in networks.items():
         path = _tensors(folder, part)
-        if not path.is_file() or sha256_file(path) != header.tensors[part]:  # type: ignore[index]
+        if not path.is_file() or sha256_file(path) != header.tensors[part]:
             raise _broken(folder, f"{path.name} is missing or is not the file that was converted")
         try:
             state = load_file(path)
@@ -166,6 +167,10 @@ def _check(state: Mapping[str, Tensor], network: nn.Module, name: str) -> None:
     broken = sorted(key for key, value in state.items() if not value.isfinite().all())
     if broken:
         raise _unreadable(Path(name), f"{broken[0]!r} holds NaN or infinite values")
+
+
+def _first_name(key: str) -> str:
+    return key.split(".", 1)[0]
 
 
 def _form(tensor: Tensor) -> str:

@@ -25,11 +25,12 @@ from dubflow.speech.codecs.facodec.windows import Grid, Window, windows
 class FacodecCodec:
     """Encodes and decodes one utterance at a time: nothing depends on what else is encoded before or beside it.
 
-    The same build of torch with the same number of threads gives the same bytes. Encoding costs memory for
-    ``chunk_seconds`` of audio (about 30 MB a second at the published size) and for the frames of the speaker vector.
+    The same build of torch with the same number of threads gives the same bytes. Memory is that of one window
+    (``chunk_seconds`` and the halo; about 0.35 GB at the published size) and of the frames of the speaker vector,
+    however long the audio is.
     """
 
-    def __init__(self, network: Network, *, device: str = "cpu", chunk_seconds: float = 5.0) -> None:
+    def __init__(self, network: Network, *, device: str = "cpu", chunk_seconds: float = 2.0) -> None:
         self._network = network
         self._device = torch.device(device)
         for part in (network.encoder, network.decoder):

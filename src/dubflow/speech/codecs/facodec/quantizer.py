@@ -6,6 +6,8 @@ by direction), and Zeghidour et al., "SoundStream" (2021), Algorithm 1 (residual
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -44,16 +46,20 @@ class ResidualQuantizer(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList([Codebook(latent_dim, codebook_dim) for _ in range(books)])
 
+    @property
+    def books(self) -> list[Codebook]:
+        """The books, first to last."""
+        return [cast(Codebook, layer) for layer in self.layers]
+
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Latents ``[B, T, C]`` to codes int64 ``[books, B, T]`` and their sum ``[B, T, C]``."""
         codes, total = [], torch.zeros_like(x)
-        for layer in self.layers:
-            assert isinstance(layer, Codebook)
-            found = layer.nearest(x - total)
-            total = total + layer.embed(found)
+        for book in self.books:
+            found = book.nearest(x - total)
+            total = total + book.embed(found)
             codes.append(found)
         return torch.stack(codes), total
 
     def embed(self, codes: Tensor) -> Tensor:
         """Latents ``[B, T, C]`` of codes ``[books, B, T]``: the sum over the books."""
-        return torch.stack([layer.embed(own) for layer, own in zip(self.layers, codes, strict=True)]).sum(0)  # type: ignore[operator]
+        return torch.stack([book.embed(own) for book, own in zip(self.books, codes, strict=True)]).sum(0)
