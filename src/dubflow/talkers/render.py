@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from dubflow.atomic import sweep, write_json
+from dubflow.config import validated
 from dubflow.corpora.align_file import write_align
 from dubflow.corpora.manifest import HEADER, ClipRow, CorpusHeader, CorpusManifest, EventMark
 from dubflow.errors import WrongUse
@@ -95,7 +96,7 @@ def render_corpus(
     started = time.monotonic()
     settings = settings or TalkerSettings()
     if size is not None:
-        settings = TalkerSettings.model_validate({**settings.model_dump(), "size": size})
+        settings = validated(TalkerSettings, {**settings.model_dump(), "size": size}, "size")
     plans = plan_corpus(identities=identities, clips=clips, languages=languages, seed=seed, settings=settings)
     header = CorpusHeader(
         name=f"talkers-{seed}",

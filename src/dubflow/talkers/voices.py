@@ -3,8 +3,8 @@
 espeak-ng brings about a hundred variants. Many sound alike, some cannot be understood. The lists below hold those pairs
 of variant and pitch whose GRID commands a recogniser gets right (PocketSphinx with GRID's grammar: at most 17 % of the
 words wrong, mostly below 10 %), in the order in which a speaker encoder (GE2E, Wan et al. 2018) tells them apart: each
-is the one least like all before it. Within a list no two have a cosine above 0.88 (feminine) and 0.84 (masculine). Once a
-list is used up it comes again a little higher, then a little lower, which is a near relative and no new voice.
+is the one least like all before it. Within a list no two have a cosine above 0.88 (feminine) and 0.84 (masculine).
+Once a list is used up it comes again a little higher, then a little lower, which is a near relative and no new voice.
 """
 
 from __future__ import annotations
