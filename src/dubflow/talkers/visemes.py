@@ -110,7 +110,8 @@ def _blend(pulls: Sequence[_Pull], times: Curve, feature: str) -> Curve:
     # Far from every phone all weights vanish; subtracting the smallest exponent keeps their ratios.
     exponent = outside / decay
     weights = strengths[None, :] * np.exp(exponent.min(axis=1, keepdims=True) - exponent)
-    return np.asarray((weights @ targets) / weights.sum(axis=1))
+    # A mean lies between its targets; rounding may leave it a hair outside.
+    return np.clip((weights @ targets) / weights.sum(axis=1), targets.min(), targets.max())
 
 
 def _awake(phones: Sequence[Interval], times: Curve) -> Curve:
