@@ -111,7 +111,8 @@ def _blend(pulls: Sequence[_Pull], times: Curve, feature: str) -> Curve:
     exponent = outside / decay
     weights = strengths[None, :] * np.exp(exponent.min(axis=1, keepdims=True) - exponent)
     # A mean lies between its targets; rounding may leave it a hair outside.
-    return np.clip((weights @ targets) / weights.sum(axis=1), targets.min(), targets.max())
+    mean: Curve = (weights @ targets) / weights.sum(axis=1)
+    return np.clip(mean, targets.min(), targets.max())
 
 
 def _awake(phones: Sequence[Interval], times: Curve) -> Curve:
