@@ -83,10 +83,13 @@ def test_a_split_list_needs_its_split(corpus: Path, tmp_path: Path, answer: Answ
 
 def test_prepare_twice_does_the_work_once(corpus: Path, tmp_path: Path, answer: Answer) -> None:
     out = tmp_path / "prepared"
+    assert answer("prepare", corpus, "--out", out, "--dry-run") == {"clips": 4, "found": 0, "to_do": 4}
+    assert not out.exists()
     first = answer("prepare", corpus, "--out", out, "--workers", "1")
     assert (first["clips"], first["done"] + first["failed"]) == (4, 4)
     again = answer("prepare", corpus, "--out", out, "--workers", "1")
     assert (again["done"], again["found"]) == (0, first["done"])
+    assert answer("prepare", corpus, "--out", out, "--dry-run") == {"clips": 4, "found": 4, "to_do": 0}
     assert answer("corpus", "check", corpus, "--prepared", out)["ok"]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dubflow.cli.output import Json, Workers, emit, print_table
+from dubflow.cli.output import DryRun, Json, Workers, emit, print_table
 from dubflow.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def prepare(
     preset: Annotated[str, typer.Option(help="A shipped preset or a YAML file.")] = "tiny",
     workers: Workers = None,
     as_json: Json = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Compute features and tokens.
 
@@ -29,10 +30,16 @@ def prepare(
     run goes on. Exit code 3 when a clip could not be prepared; the others are, and each failure stands with its reason.
     """
     from dubflow.config import load_preset
-    from dubflow.corpora.prepare import prepare_corpus
+    from dubflow.corpora.prepare import prepare_corpus, survey_preparation
     from dubflow.corpora.settings import PrepareSettings
 
-    report = prepare_corpus(corpus, out, load_preset(preset, "prepare", PrepareSettings), workers=workers)
+    settings = load_preset(preset, "prepare", PrepareSettings)
+    if dry_run:
+        plan = survey_preparation(corpus, out, settings)
+        sentence = "{clips} clips: {found} found done, {to_do} would be prepared; nothing was written (--dry-run)"
+        emit(plan, as_json, lambda console: console.print(sentence.format(**plan), highlight=False))
+        return
+    report = prepare_corpus(corpus, out, settings, workers=workers)
     emit({"out": str(out), **report.as_dict()}, as_json, lambda console: print_prepared(console, report, out))
     if report.failed:
         raise typer.Exit(ExitCode.BAD_INPUT)

@@ -109,6 +109,27 @@ def prepare_corpus(
         close_store(run.store)
 
 
+def survey_preparation(
+    corpus: Path, out: Path, settings: PrepareSettings, *, codec: Codec | None = None
+) -> dict[str, int]:
+    """How many ``clips`` :func:`prepare_corpus` would take, how many it would find done (``found``), and ``to_do``.
+
+    Clips of equal content are done once and count as many here. Writes nothing.
+
+    Raises:
+        BadInput: what ``read_manifest`` refuses.
+    """
+    manifest, tools = read_manifest(corpus), build_tools(settings, codec)
+    found = 0
+    if Path(out).is_dir():
+        store = open_store(Path(out))
+        try:
+            found = sum(store.has(clip_key(row, settings, tools)) for row in manifest)
+        finally:
+            close_store(store)
+    return {"clips": len(manifest), "found": found, "to_do": len(manifest) - found}
+
+
 def clip_key(row: ClipRow, settings: PrepareSettings, tools: Tools) -> str:
     """Digest of everything that the arrays of ``row`` depend on."""
     said = row.model_dump(mode="json", include={"transcript", "language", "phones", "stresses", "segments"})
