@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from dubflow import __version__
-from dubflow.cli import corpus, demo, doctor, output, prepare, probe, talkers
+from dubflow.cli import codec, corpus, demo, doctor, output, prepare, probe, talkers
 from dubflow.errors import DubflowError, ExitCode, OurFault
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ app.command("probe")(probe.probe)
 app.add_typer(talkers.app, name="talkers")
 app.add_typer(corpus.app, name="corpus")
 app.command("prepare")(prepare.prepare)
+app.add_typer(codec.app, name="codec")
 
 
 def _version(wanted: bool) -> None:
