@@ -193,7 +193,7 @@ def normalise(voices: VoiceModel, shape: Floats, spoken: Prosody, voice: Floats)
 def content_of(normalised: Floats) -> NDArray[np.float32]:
     """The vectors that the content books code ``[L, 24]``, averaged a little over their neighbours.
 
-    A sound lasts several frames and an analysis window's accidents one: what is averaged away goes to the acoustic books.
+    A sound lasts several frames, an accident of the analysis one: what is averaged away goes to the acoustic books.
     """
     if not len(normalised):
         return np.zeros((0, CONTENT), np.float32)
