@@ -212,7 +212,8 @@ def exchange(features: Features, target: Features) -> Features:
     shape = (features.cepstrum[:, 1:] - own.mean(0)) / own.std(0) * other.std(0) + other.mean(0)
     logs, others = (np.log(one.hz[one.voiced]) for one in (features, target))
     hz = features.hz.copy()
-    hz[features.voiced] = np.exp((logs - logs.mean()) / logs.std() * others.std() + others.mean())
+    if len(logs) and len(others):  # one voice whispers
+        hz[features.voiced] = np.exp((logs - logs.mean()) / logs.std() * others.std() + others.mean())
     return Features(hz, np.concatenate([features.cepstrum[:, :1], shape], axis=1), features.aperiodicity)
 
 

@@ -21,7 +21,7 @@ TEXTS = (
 VOICES = tuple(
     Voice(variant=variant, pitch=pitch)
     for variant, pitch in (
-        ("f2", 60), ("m3", 40), ("steph", 50), ("david", 22), ("klatt", 30), ("anika", 68), ("m5", 30), ("f5", 50),
+        ("f2", 60), ("m3", 40), ("steph", 50), ("david", 22), ("sandro", 22), ("anika", 68), ("m5", 30), ("f5", 50),
     )
 )  # fmt: skip
 

@@ -127,7 +127,8 @@ class WorldCodec:
         level, shape = self._predicted(traits, voice, spoken, model.content.decode(tokens.content))
         if acoustic:
             rest = model.acoustic.decode(tokens.acoustic) / _ACOUSTIC_WEIGHTS
-            level, shape = level + rest[:, 0], shape + rest[:, 1:]
+            level = level + rest[:, 0]
+            shape = shape + rest[:, 1:] * model.voices.widths(gate(spoken.level), voice)
         return Features(
             hz=np.where(spoken.voiced, np.exp(traits.pitch + traits.spread * spoken.pitch), 0.0),
             cepstrum=np.concatenate([level[:, None], shape[:, :-1]], axis=1),
@@ -135,7 +136,7 @@ class WorldCodec:
         )
 
     def speaker_of(self, features: Features) -> tuple[Traits, Floats]:
-        """Traits and voice ``[40 + R]`` of an utterance."""
+        """Traits and voice ``[80 + R]`` of an utterance."""
         traits = measure_traits(features)
         shape = shape_of(features, features.voiced, self._model.usual_aperiodicity)
         return traits, self._model.voices.estimate(shape, gate(features.cepstrum[:, 0] - traits.level))
@@ -146,7 +147,8 @@ class WorldCodec:
         """What quantised prosody and content leave of level and shape, weighted ``[L, 41]``."""
         level, shape = self._predicted(traits, voice, spoken, content)
         heard = shape_of(features, spoken.voiced, self._model.usual_aperiodicity)
-        rest = np.concatenate([(features.cepstrum[:, 0] - level)[:, None], heard - shape], axis=1)
+        detail = (heard - shape) / self._model.voices.widths(gate(spoken.level), voice)
+        rest = np.concatenate([(features.cepstrum[:, 0] - level)[:, None], detail], axis=1)
         weighted: NDArray[np.float32] = (rest * _ACOUSTIC_WEIGHTS).astype(np.float32)
         return weighted
 
@@ -156,9 +158,7 @@ class WorldCodec:
         """Level ``[L]`` and shape ``[L, 40]`` from everything but the acoustic books."""
         said = np.zeros((len(content), SHAPE))
         said[:, :CONTENT] = content
-        voices = self._model.voices
-        offset = voices.offsets(voices.posteriors(said), voice)
-        return spoken.level + traits.level, said + gate(spoken.level)[:, None] * offset
+        return spoken.level + traits.level, self._model.voices.restore(said, gate(spoken.level), voice)
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +187,7 @@ def read_prosody(vectors: NDArray[np.float32]) -> Prosody:
 
 def normalise(voices: VoiceModel, shape: Floats, spoken: Prosody, voice: Floats) -> Floats:
     """Shape without the voice ``[L, 40]``."""
-    return shape - gate(spoken.level)[:, None] * voices.offsets_for(shape, voice)
+    return voices.remove(shape, gate(spoken.level), voice)
 
 
 def content_of(normalised: Floats) -> NDArray[np.float32]:

@@ -35,8 +35,8 @@ Floats = NDArray[np.float64]
 class WorldSettings(Strict):
     """How the codec is fitted."""
 
-    classes: int = Field(default=64, ge=1, le=256, description="Sound classes in which voices differ differently.")
-    rank: int = Field(default=24, ge=0, le=128, description="Ways in which voices differ beside one common offset.")
+    classes: int = Field(default=24, ge=1, le=256, description="Sound classes in which voices differ differently.")
+    rank: int = Field(default=32, ge=0, le=128, description="Ways in which voices differ beside one common offset.")
     iterations: int = Field(default=12, ge=1, le=100, description="Passes of k-means over all frames for each book.")
 
 

@@ -3,11 +3,12 @@
 The spectral part is eigenvoices over a Gaussian mixture (Kuhn, Junqua, Nguyen and Niedzielski, 2000; the estimate is
 that of Dehak, Kenny, Dehak, Dumouchel and Ouellet, 2011, for i-vectors). A frame of speaker ``s`` in class ``k`` is
 
-    x = c + gate * (d_s + V_k y_s)
+    x = m_k + s_s (c - m_k) + d_s + V_k y_s
 
-with ``c`` the speaker-independent rest, ``d_s`` an offset of all classes and ``V_k y_s`` what the voice does to this
-class in particular: a longer vocal tract moves the formants of an /i/ and of an /a/ by different cepstra, which one
-mean and deviation an utterance cannot say.
+with ``c`` the speaker-independent rest, ``m_k`` the mean of the class, ``d_s`` an offset of all classes, ``s_s`` how
+widely the voice varies in each cepstrum, and ``V_k y_s`` what the voice does to this class in particular: a longer
+vocal tract moves the formants of an /i/ and of an /a/ by different cepstra, which one mean and deviation an utterance
+cannot say. Where nobody speaks, the voice fades out (:func:`gate`).
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ _TRAIT_SCALE = np.array([2.0, 0.35, 0.4])
 _NARROWEST, _WIDEST = 0.03, 0.6  # spread of log Hz
 _APERIODICITY_DB = 5.0
 _INDEPENDENT = 0.7
+_WIDTH_SPREAD = 0.2
+_WIDTH_PRIOR = 10.0  # independent frames
 
 
 @dataclass(frozen=True)
@@ -116,8 +119,8 @@ class VoiceModel:
 
     @property
     def size(self) -> int:
-        """Values of a voice: 40 of ``d`` (in deviations) and R of ``y``."""
-        return SHAPE + self.loadings.shape[2]
+        """Values of a voice: 40 of ``d`` and 40 of ``log s`` (both in deviations), then R of ``y``."""
+        return 2 * SHAPE + self.loadings.shape[2]
 
     def posteriors(self, shape: Floats) -> Floats:
         """Probability of each class ``[n, K]`` for speaker-independent frames ``[n, >= 24]``."""
@@ -131,14 +134,32 @@ class VoiceModel:
         result: Floats = likelihood / likelihood.sum(1, keepdims=True)
         return result
 
+    def remove(self, shape: Floats, opened: Floats, voice: Floats) -> Floats:
+        """``c``: frames ``[n, 40]`` without the voice, as far as the gate ``[n]`` is open."""
+        offset = self.offsets_for(shape, voice)
+        usual = self.posteriors(shape - offset) @ self.means
+        rest = shape - opened[:, None] * offset
+        return usual + (rest - usual) / self.widths(opened, voice)
+
+    def restore(self, content: Floats, opened: Floats, voice: Floats) -> Floats:
+        """Frames ``[n, 40]`` with the voice put back on ``c`` ``[n, 40]``."""
+        classes = self.posteriors(content)
+        usual = classes @ self.means
+        return usual + (content - usual) * self.widths(opened, voice) + opened[:, None] * self.offsets(classes, voice)
+
+    def widths(self, opened: Floats, voice: Floats) -> Floats:
+        """``s`` of each frame ``[n, 40]``; 1 where the gate is shut."""
+        widths: Floats = np.exp(opened[:, None] * np.clip(voice[SHAPE : 2 * SHAPE] * _WIDTH_SPREAD, -1.0, 1.0))
+        return widths
+
     def offsets(self, posteriors: Floats, voice: Floats) -> Floats:
         """``d + V_k y`` of each frame ``[n, 40]``, averaged over its classes."""
-        return voice[:SHAPE] * self.spread + posteriors @ (self.loadings @ voice[SHAPE:])
+        return voice[:SHAPE] * self.spread + posteriors @ (self.loadings @ voice[2 * SHAPE :])
 
     def estimate(self, shape: Floats, weight: Floats, rounds: int = 4) -> Floats:
-        """The voice ``[40 + R]`` of an utterance's frames ``[n, 40]``, each counted ``weight`` ``[n]``.
+        """The voice ``[80 + R]`` of an utterance's frames ``[n, 40]``, each counted ``weight`` ``[n]``.
 
-        The most probable ``d`` and ``y`` in turn, classes as they are after the last estimate was taken out.
+        The most probable ``d`` and ``y`` in turn, classes as they are without the last estimate; then ``s``.
         """
         voice = np.zeros(self.size)
         if weight.sum() < 1.0:
@@ -148,7 +169,19 @@ class VoiceModel:
         for _ in range(rounds):
             classes = self.posteriors(shape - self.offsets_for(shape, voice))
             voice = self.most_probable(*self.statistics(shape, weight, classes), voice)
+        rest = shape - self.offsets_for(shape, voice)
+        voice[SHAPE : 2 * SHAPE] = self._log_widths(rest, weight) / _WIDTH_SPREAD
         return voice
+
+    def _log_widths(self, rest: Floats, weight: Floats) -> Floats:
+        """``log s`` ``[40]``: deviation within the classes against the model's; little speech draws it to 0."""
+        soft = self.posteriors(rest) * weight[:, None]
+        precision = 1.0 / self.variances
+        squares = soft.sum(0) @ (self.means**2 * precision)
+        squares += ((soft @ precision) * rest**2).sum(0) - 2 * ((soft @ (self.means * precision)) * rest).sum(0)
+        ratio = (squares * _INDEPENDENT + _WIDTH_PRIOR) / (weight.sum() * _INDEPENDENT + _WIDTH_PRIOR)
+        logs: Floats = 0.5 * np.log(np.maximum(ratio, 1e-3))
+        return logs
 
     def offsets_for(self, shape: Floats, voice: Floats) -> Floats:
         """Offsets of frames whose speaker-independent form is not known yet ``[n, 40]``: two fixed-point steps."""
@@ -164,16 +197,16 @@ class VoiceModel:
         return counts, soft.T @ shape - counts[:, None] * self.means
 
     def most_probable(self, counts: Floats, sums: Floats, voice: Floats) -> Floats:
-        """``d`` given ``y``, then ``y`` given ``d``, both with standard normal priors: the voice ``[40 + R]``.
+        """``d`` given ``y``, then ``y`` given ``d``, both with standard normal priors: the voice ``[80 + R]``.
 
         Neighbouring frames say much the same, so a frame counts as ``_INDEPENDENT`` of one.
         """
         counts, sums = counts * _INDEPENDENT, sums * _INDEPENDENT
         scaled = self.loadings / self.variances[:, :, None]
-        own = sums - counts[:, None] * (self.loadings @ voice[SHAPE:])
+        own = sums - counts[:, None] * (self.loadings @ voice[2 * SHAPE :])
         precision = (counts[:, None] / self.variances).sum(0) + 1.0 / self.spread**2
         d = (own / self.variances).sum(0) / precision
         own = sums - counts[:, None] * d
         matrix = np.einsum("k,kdr,kds->rs", counts, self.loadings, scaled) + np.eye(self.loadings.shape[2])
         y = np.linalg.solve(matrix, np.einsum("kdr,kd->r", scaled, own))
-        return np.concatenate([d / self.spread, y])
+        return np.concatenate([d / self.spread, voice[SHAPE : 2 * SHAPE], y])

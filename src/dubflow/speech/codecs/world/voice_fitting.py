@@ -40,7 +40,7 @@ def fit_voice_model(
 
     ``on_round`` is called :data:`ROUNDS` times.
     """
-    voices = [np.zeros(SHAPE + rank) for _ in speakers]
+    voices = [np.zeros(2 * SHAPE + rank) for _ in speakers]
     model = _first_model(speakers, classes, rank, rng)
     for speaker, voice in zip(speakers, voices, strict=True):
         voice[:SHAPE] = _mean(speaker) / model.spread
@@ -97,7 +97,7 @@ def _with_loadings(
     scaled = directions[:kept] * (strength[:kept, None] / np.sqrt(len(left)))
     loadings[:, :, :kept] = np.moveaxis(scaled.reshape(kept, *model.means.shape), 0, -1) * deviation[:, :, None]
     model = VoiceModel(model.weights, model.means, model.variances, loadings, spread)
-    placed = [np.concatenate([offset / spread, np.zeros(rank)]) for offset in offsets]
+    placed = [np.concatenate([offset / spread, np.zeros(SHAPE + rank)]) for offset in offsets]
     for _ in range(2):
         placed = [model.most_probable(*one, voice) for one, voice in zip(statistics, placed, strict=True)]
     return model, placed
