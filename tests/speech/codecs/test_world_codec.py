@@ -180,6 +180,18 @@ def test_refuses_another_codecs_speaker_vector(world: World) -> None:
     assert caught.value.code == "speech.bad_tokens"
 
 
+@settings(deadline=None, max_examples=15)
+@given(scale=st.floats(0, 1e6), seed=st.integers(0, 999))
+def test_any_tokens_and_any_speaker_vector_give_sound_in_range(world: World, scale: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    codes = {name: rng.integers(0, BOOK_SIZE, (books, 20)) for name, books in Tokens.BOOKS.items()}
+    speaker = (scale * rng.normal(size=world.codec.speaker_size)).astype(np.float32)
+    sound = world.codec.decode(Tokens(**codes, speaker=speaker))
+    assert sound.shape == (4000,)
+    assert np.isfinite(sound).all()
+    assert np.abs(sound).max() <= 1
+
+
 def test_an_utterance_of_no_tokens_is_no_sound(world: World) -> None:
     empty = crop(world.codec.encode(np.zeros(400, np.float32)), 0)
     assert world.codec.decode(empty).shape == (0,)

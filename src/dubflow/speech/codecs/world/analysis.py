@@ -23,6 +23,9 @@ POWER_FLOOR = 1e-8
 """Added to the power spectrum: noise of about -80 dB of full scale. It gives silence one spectrum instead of rounding
 errors."""
 
+_LARGEST_CEPSTRUM = 8.0
+_LOUDEST = 2.0
+_CLEANEST_DB = -60.0
 _PERIOD_MS = 1000.0 * HOP / SAMPLE_RATE
 
 Floats = NDArray[np.float64]
@@ -80,17 +83,24 @@ def analyse(waveform: NDArray[np.float32]) -> Features:
 
 
 def synthesise(features: Features) -> NDArray[np.float32]:
-    """The waveform ``[200 L]`` that the features describe, float32 within -1..1."""
+    """The waveform ``[200 L]`` that the features describe, float32 within -1..1.
+
+    Pitch, level and envelope are first brought into the range that speech can have: tokens and speaker vectors may come
+    from a network, and WORLD takes what it is given.
+    """
     if not len(features):
         return np.zeros(0, np.float32)
     world = _world()
     size = world.get_cheaptrick_fft_size(SAMPLE_RATE)
-    power = world.decode_spectral_envelope(np.ascontiguousarray(features.cepstrum), SAMPLE_RATE, size)
+    cepstrum = np.clip(features.cepstrum, -_LARGEST_CEPSTRUM, _LARGEST_CEPSTRUM)
+    cepstrum[:, 0] = np.clip(features.cepstrum[:, 0], np.log(POWER_FLOOR), _LOUDEST)
+    power = world.decode_spectral_envelope(np.ascontiguousarray(cepstrum), SAMPLE_RATE, size)
     # The floor that the analysis added is no part of the sound.
     power = np.maximum(power - POWER_FLOOR, 1e-3 * POWER_FLOOR)
-    bands = np.ascontiguousarray(np.minimum(features.aperiodicity, 0.0)[:, None])
+    hz = np.where(features.voiced, np.clip(features.hz, LOWEST_HZ, HIGHEST_HZ), 0.0)
+    bands = np.ascontiguousarray(np.clip(features.aperiodicity, _CLEANEST_DB, 0.0)[:, None])
     aperiodicity = world.decode_aperiodicity(bands, SAMPLE_RATE, size)
-    waveform = world.synthesize(np.ascontiguousarray(features.hz), power, aperiodicity, SAMPLE_RATE, _PERIOD_MS)
+    waveform = world.synthesize(hz, power, aperiodicity, SAMPLE_RATE, _PERIOD_MS)
     clipped: NDArray[np.float32] = np.clip(waveform, -1.0, 1.0).astype(np.float32)
     return clipped
 

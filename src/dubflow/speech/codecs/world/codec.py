@@ -7,8 +7,7 @@ minutes, and every part can be looked at.
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +15,17 @@ from numpy.typing import NDArray
 from dubflow.errors import BadInput
 from dubflow.speech.codecs import Tokens
 from dubflow.speech.codecs.world.analysis import Features, analyse, synthesise
+from dubflow.speech.codecs.world.model import WorldModel, digest
 from dubflow.speech.codecs.world.normalisation import (
     CLASSIFIED,
     SHAPE,
     TRAITS,
     Traits,
-    VoiceModel,
     aperiodicity_of,
     gate,
     measure_traits,
     shape_of,
 )
-from dubflow.speech.codecs.world.quantizer import ResidualQuantizer
 
 Floats = NDArray[np.float64]
 
@@ -39,22 +37,6 @@ _LEVEL_SCALE = 2.5
 _NEIGHBOURS = 0.4
 _RANK_OF_CEPSTRA = 1.0 / (1.0 + 0.05 * np.arange(SHAPE - 1))
 _ACOUSTIC_WEIGHTS = np.concatenate([[0.5], _RANK_OF_CEPSTRA, [0.7]])
-
-
-@dataclass(frozen=True, eq=False)
-class WorldModel:
-    """Everything that was fitted.
-
-    Attributes:
-        voices: how speakers differ. usual_aperiodicity: dB of an unvoiced and a voiced frame, ``[2]``.
-        prosody: one book ``[1, 1024, 3]``. content: ``[2, 1024, 24]``. acoustic: ``[3, 1024, 41]``.
-    """
-
-    voices: VoiceModel
-    usual_aperiodicity: Floats
-    prosody: ResidualQuantizer
-    content: ResidualQuantizer
-    acoustic: ResidualQuantizer
 
 
 class WorldCodec:
@@ -104,8 +86,7 @@ class WorldCodec:
         traits, voice = split_speaker(speaker)
         prosody = model.prosody.encode(prosody_of(features, traits))
         spoken = read_prosody(model.prosody.decode(prosody))
-        normalised = normalise(model.voices, shape_of(features, spoken.voiced, model.usual_aperiodicity), spoken, voice)
-        content = model.content.encode(content_of(normalised))
+        content = model.content.encode(self.content_of(features, voice, spoken))
         rest = self.acoustic_of(features, traits, voice, spoken, model.content.decode(content))
         return Tokens(prosody=prosody, content=content, acoustic=model.acoustic.encode(rest), speaker=speaker)
 
@@ -141,6 +122,11 @@ class WorldCodec:
         shape = shape_of(features, features.voiced, self._model.usual_aperiodicity)
         return traits, self._model.voices.estimate(shape, gate(features.cepstrum[:, 0] - traits.level))
 
+    def content_of(self, features: Features, voice: Floats, spoken: Prosody) -> NDArray[np.float32]:
+        """The vectors that the content books code ``[L, 24]``: cepstra without the voice."""
+        shape = shape_of(features, spoken.voiced, self._model.usual_aperiodicity)
+        return averaged(self._model.voices.remove(shape, gate(spoken.level), voice)[:, :CONTENT])
+
     def acoustic_of(
         self, features: Features, traits: Traits, voice: Floats, spoken: Prosody, content: NDArray[np.float32]
     ) -> NDArray[np.float32]:
@@ -156,9 +142,10 @@ class WorldCodec:
         self, traits: Traits, voice: Floats, spoken: Prosody, content: NDArray[np.float32]
     ) -> tuple[Floats, Floats]:
         """Level ``[L]`` and shape ``[L, 40]`` from everything but the acoustic books."""
-        said = np.zeros((len(content), SHAPE))
+        voices = self._model.voices
+        said = voices.posteriors(content.astype(np.float64)) @ voices.means  # what the content does not say is as usual
         said[:, :CONTENT] = content
-        return spoken.level + traits.level, self._model.voices.restore(said, gate(spoken.level), voice)
+        return spoken.level + traits.level, voices.restore(said, gate(spoken.level), voice)
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,21 +172,16 @@ def read_prosody(vectors: NDArray[np.float32]) -> Prosody:
     return Prosody(pitch=wide[:, 0], voiced=wide[:, 1] > _VOICED_AT / 2, level=wide[:, 2] * _LEVEL_SCALE)
 
 
-def normalise(voices: VoiceModel, shape: Floats, spoken: Prosody, voice: Floats) -> Floats:
-    """Shape without the voice ``[L, 40]``."""
-    return voices.remove(shape, gate(spoken.level), voice)
-
-
-def content_of(normalised: Floats) -> NDArray[np.float32]:
-    """The vectors that the content books code ``[L, 24]``, averaged a little over their neighbours.
+def averaged(frames: Floats) -> NDArray[np.float32]:
+    """Frames ``[L, D]``, each averaged a little with its neighbours.
 
     A sound lasts several frames, an accident of the analysis one: what is averaged away goes to the acoustic books.
     """
-    if not len(normalised):
-        return np.zeros((0, CONTENT), np.float32)
-    padded = np.pad(normalised[:, :CONTENT], ((1, 1), (0, 0)), mode="edge")
-    averaged = (padded[1:-1] + _NEIGHBOURS * (padded[:-2] + padded[2:])) / (1 + 2 * _NEIGHBOURS)
-    vectors: NDArray[np.float32] = averaged.astype(np.float32)
+    if not len(frames):
+        return frames.astype(np.float32)
+    padded = np.pad(frames, ((1, 1), (0, 0)), mode="edge")
+    middle = (padded[1:-1] + _NEIGHBOURS * (padded[:-2] + padded[2:])) / (1 + 2 * _NEIGHBOURS)
+    vectors: NDArray[np.float32] = middle.astype(np.float32)
     return vectors
 
 
@@ -207,33 +189,3 @@ def split_speaker(speaker: NDArray[np.float32]) -> tuple[Traits, Floats]:
     """Traits and voice of a speaker vector."""
     wide = speaker.astype(np.float64)
     return Traits.from_vector(wide[:TRAITS]), wide[TRAITS:]
-
-
-def arrays_of(model: WorldModel) -> dict[str, NDArray[np.generic]]:
-    """Every fitted array by name, as it is stored: books in float16, the rest in float32."""
-    named: dict[str, NDArray[np.generic]] = {
-        f"voices.{field.name}": getattr(model.voices, field.name).astype(np.float32) for field in fields(VoiceModel)
-    }
-    named["usual_aperiodicity"] = model.usual_aperiodicity.astype(np.float32)
-    for name in Tokens.BOOKS:
-        named[name] = getattr(model, name).books.astype(np.float16)
-    return named
-
-
-def model_of(arrays: dict[str, NDArray[np.generic]]) -> WorldModel:
-    """The inverse of :func:`arrays_of`."""
-    wide = {name: array.astype(np.float64) for name, array in arrays.items()}
-    return WorldModel(
-        voices=VoiceModel(**{field.name: wide[f"voices.{field.name}"] for field in fields(VoiceModel)}),
-        usual_aperiodicity=wide["usual_aperiodicity"],
-        **{name: ResidualQuantizer(wide[name].astype(np.float32)) for name in Tokens.BOOKS},
-    )
-
-
-def digest(model: WorldModel) -> str:
-    """SHA-256 of the stored form."""
-    content = hashlib.sha256()
-    for name, array in sorted(arrays_of(model).items()):
-        content.update(f"{name} {array.dtype} {array.shape}".encode())
-        content.update(np.ascontiguousarray(array).tobytes())
-    return content.hexdigest()

@@ -17,14 +17,10 @@ from dubflow.speech.codecs import BOOK_SIZE, Tokens
 from dubflow.speech.codecs.world.analysis import Features, analyse
 from dubflow.speech.codecs.world.codec import (
     WorldCodec,
-    WorldModel,
-    arrays_of,
-    content_of,
-    model_of,
-    normalise,
     prosody_of,
     read_prosody,
 )
+from dubflow.speech.codecs.world.model import WorldModel, arrays_of, model_of
 from dubflow.speech.codecs.world.normalisation import VoiceModel, gate, measure_traits, shape_of
 from dubflow.speech.codecs.world.quantizer import ResidualQuantizer, fit_residual
 from dubflow.speech.codecs.world.voice_fitting import ROUNDS, Voiced, fit_voice_model
@@ -144,7 +140,7 @@ def _fit_books(
     prosody = fit(wanted, "prosody")
     spoken = [read_prosody(prosody.decode(prosody.encode(vectors))) for vectors in wanted]
     said = [
-        content_of(normalise(voices, shape_of(one.features, read.voiced, usual), read, voice))
+        codec.content_of(one.features, voice, read)
         for one, (_, voice), read in zip(recordings, speakers, spoken, strict=True)
     ]
     content = fit(said, "content")

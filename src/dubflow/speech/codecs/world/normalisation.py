@@ -139,13 +139,16 @@ class VoiceModel:
         offset = self.offsets_for(shape, voice)
         usual = self.posteriors(shape - offset) @ self.means
         rest = shape - opened[:, None] * offset
-        return usual + (rest - usual) / self.widths(opened, voice)
+        content: Floats = usual + (rest - usual) / self.widths(opened, voice)
+        return content
 
     def restore(self, content: Floats, opened: Floats, voice: Floats) -> Floats:
         """Frames ``[n, 40]`` with the voice put back on ``c`` ``[n, 40]``."""
         classes = self.posteriors(content)
         usual = classes @ self.means
-        return usual + (content - usual) * self.widths(opened, voice) + opened[:, None] * self.offsets(classes, voice)
+        widened = usual + (content - usual) * self.widths(opened, voice)
+        shape: Floats = widened + opened[:, None] * self.offsets(classes, voice)
+        return shape
 
     def widths(self, opened: Floats, voice: Floats) -> Floats:
         """``s`` of each frame ``[n, 40]``; 1 where the gate is shut."""

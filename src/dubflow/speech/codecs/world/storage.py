@@ -17,9 +17,10 @@ from dubflow.atomic import atomic_dir, write_json
 from dubflow.config import Strict
 from dubflow.errors import BadInput, WrongUse
 from dubflow.speech.codecs import BOOK_SIZE, Tokens
-from dubflow.speech.codecs.world.codec import CONTENT, WorldCodec, arrays_of, digest, model_of
+from dubflow.speech.codecs.world.codec import CONTENT, WorldCodec
 from dubflow.speech.codecs.world.fitting import WorldSettings
 from dubflow.speech.codecs.world.losses import StageLoss
+from dubflow.speech.codecs.world.model import arrays_of, digest, model_of
 from dubflow.speech.codecs.world.normalisation import SHAPE, VoiceModel
 
 CARD = "world.json"
