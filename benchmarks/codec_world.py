@@ -55,7 +55,6 @@ class Said:
 
     speaker: int
     text: str
-    grid: bool
     waveform: np.ndarray
     features: Features
     phones: np.ndarray
@@ -75,8 +74,8 @@ def voice_of(variant: str, pitch: int, rng: np.random.Generator) -> SpeakerVoice
     )
 
 
-def speech(rounds: int, seed: int) -> tuple[list[tuple[str, np.ndarray]], list[Said]]:
-    """Training speech, and test speech whose first half is by voices that are not in it."""
+def speech(rounds: int, seed: int) -> tuple[list[tuple[str, np.ndarray]], list[Said], list[Said]]:
+    """Training speech; test speech whose first half is by voices that are not in it; GRID commands by those voices."""
     rng = np.random.default_rng(seed + 5)
     listed = [pair for pairs in VOICES.values() for pair in pairs]
     listed = [listed[i] for i in rng.permutation(len(listed))]
@@ -89,16 +88,21 @@ def speech(rounds: int, seed: int) -> tuple[list[tuple[str, np.ndarray]], list[S
                 waveform, _ = speak(synthesizer, voice_of(variant, pitch, rng), script)
                 training.append((f"{variant}/{pitch}", waveform))
         symbols: dict[str, int] = {"": 0}
-        for speaker, (variant, pitch) in enumerate(listed[:UNHEARD] + heard[:UNHEARD]):
-            for number in range(UTTERANCES):
-                script = (FreeSentence if number % 2 else GridCommand).draw(rng).script("en")
-                waveform, phones = speak(synthesizer, voice_of(variant, pitch, rng), script)
-                features = analyse(waveform)
-                ends = np.array([phone.end for phone in phones])
-                at = np.minimum(np.searchsorted(ends, np.arange(len(features)) / 80, side="right"), len(phones) - 1)
-                ids = np.array([symbols.setdefault(phones[i].label, len(symbols)) for i in at])
-                test.append(Said(speaker, script.text, number % 2 == 0, waveform, features, ids))
-    return training, test
+
+        def said(speaker: int, script: Script) -> Said:
+            waveform, phones = speak(synthesizer, voice_of(*voices[speaker], rng), script)
+            features = analyse(waveform)
+            ends = np.array([phone.end for phone in phones])
+            at = np.minimum(np.searchsorted(ends, np.arange(len(features)) / 80, side="right"), len(phones) - 1)
+            ids = np.array([symbols.setdefault(phones[i].label, len(symbols)) for i in at])
+            return Said(speaker, script.text, waveform, features, ids)
+
+        voices = listed[:UNHEARD] + heard[:UNHEARD]
+        kinds = (GridCommand, FreeSentence)
+        for speaker in range(len(voices)):
+            test += [said(speaker, kinds[number % 2].draw(rng).script("en")) for number in range(UTTERANCES)]
+        pairs = [(speaker, GridCommand.draw(rng).script("en")) for speaker in range(UNHEARD) for _ in range(UTTERANCES)]
+        return training, test, [said(*pair) for pair in pairs]
 
 
 def ridge(train: np.ndarray, labels: np.ndarray, penalty: float) -> np.ndarray:
@@ -212,7 +216,7 @@ def exchange(features: Features, target: Features) -> Features:
     shape = (features.cepstrum[:, 1:] - own.mean(0)) / own.std(0) * other.std(0) + other.mean(0)
     logs, others = (np.log(one.hz[one.voiced]) for one in (features, target))
     hz = features.hz.copy()
-    if len(logs) and len(others):  # one voice whispers
+    if min(len(logs), len(others)) > 1:  # one voice whispers
         hz[features.voiced] = np.exp((logs - logs.mean()) / logs.std() * others.std() + others.mean())
     return Features(hz, np.concatenate([features.cepstrum[:, :1], shape], axis=1), features.aperiodicity)
 
@@ -223,7 +227,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    training, test = speech(options.rounds, options.seed)
+    training, test, grid = speech(options.rounds, options.seed)
     seconds = sum(len(waveform) for _, waveform in training) / 16_000
     with reporting("fit", None, "steps") as progress:
         started = time.process_time()
@@ -233,8 +237,6 @@ def main() -> None:
         fitted = time.process_time()
     print(f"{codec.id}: {seconds:.0f} s of speech; analysis {analysed - started:.0f} s, fit {fitted - analysed:.0f} s")
 
-    unheard = [one for one in test if one.speaker < UNHEARD]
-    grid = [one for one in unheard if one.grid]
     started = time.process_time()
     tokens = [codec.encode(one.waveform) for one in grid]
     encoded = time.process_time()
@@ -243,7 +245,7 @@ def main() -> None:
     length = sum(len(one.waveform) for one in grid) / 16_000
     print(f"encode {(encoded - started) / length:.3f}, decode {(decoded - encoded) / length:.3f} of real time")
     print("\nstage | MCD, dB | level, dB | pitch, cents | voicing | GRID WER")
-    losses = {one.stage: one for one in measure_losses(codec, (one.features for one in unheard))}
+    losses = {one.stage: one for one in measure_losses(codec, (one.features for one in grid))}
     stages = {
         "original": [one.waveform for one in grid],
         "WORLD, no codes": [synthesise(one.features) for one in grid],

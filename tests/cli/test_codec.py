@@ -19,7 +19,7 @@ from verbs import Answer
 def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A corpus of enough speech to fill the books."""
     out = tmp_path_factory.mktemp("speech") / "talkers"
-    words = ["--identities", "2", "--clips", "10", "--languages", "en,de", "--seed", "5", "--size", "64"]
+    words = ["--identities", "2", "--clips", "8", "--languages", "en,de", "--seed", "5", "--size", "64"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", ["dubflow", "talkers", "render", "--out", str(out), *words, "--workers", "1"])
         assert program._run() == 0

@@ -85,8 +85,8 @@ def analyse(waveform: NDArray[np.float32]) -> Features:
 def synthesise(features: Features) -> NDArray[np.float32]:
     """The waveform ``[200 L]`` that the features describe, float32 within -1..1.
 
-    Pitch, level and envelope are first brought into the range that speech can have: tokens and speaker vectors may come
-    from a network, and WORLD takes what it is given.
+    Level and envelope are first brought into the range that speech can have: tokens and speaker vectors may come from a
+    network, and WORLD takes what it is given.
     """
     if not len(features):
         return np.zeros(0, np.float32)
@@ -97,10 +97,9 @@ def synthesise(features: Features) -> NDArray[np.float32]:
     power = world.decode_spectral_envelope(np.ascontiguousarray(cepstrum), SAMPLE_RATE, size)
     # The floor that the analysis added is no part of the sound.
     power = np.maximum(power - POWER_FLOOR, 1e-3 * POWER_FLOOR)
-    hz = np.where(features.voiced, np.clip(features.hz, LOWEST_HZ, HIGHEST_HZ), 0.0)
     bands = np.ascontiguousarray(np.clip(features.aperiodicity, _CLEANEST_DB, 0.0)[:, None])
     aperiodicity = world.decode_aperiodicity(bands, SAMPLE_RATE, size)
-    waveform = world.synthesize(hz, power, aperiodicity, SAMPLE_RATE, _PERIOD_MS)
+    waveform = world.synthesize(np.ascontiguousarray(features.hz), power, aperiodicity, SAMPLE_RATE, _PERIOD_MS)
     clipped: NDArray[np.float32] = np.clip(waveform, -1.0, 1.0).astype(np.float32)
     return clipped
 

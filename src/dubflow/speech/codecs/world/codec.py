@@ -26,6 +26,7 @@ from dubflow.speech.codecs.world.normalisation import (
     measure_traits,
     shape_of,
 )
+from dubflow.speech.prosody import HIGHEST_HZ, LOWEST_HZ
 
 Floats = NDArray[np.float64]
 
@@ -35,6 +36,7 @@ CONTENT = CLASSIFIED
 _VOICED_AT = 3.0
 _LEVEL_SCALE = 2.5
 _NEIGHBOURS = 0.4
+_PITCHES = np.log([LOWEST_HZ, HIGHEST_HZ])
 _RANK_OF_CEPSTRA = 1.0 / (1.0 + 0.05 * np.arange(SHAPE - 1))
 _ACOUSTIC_WEIGHTS = np.concatenate([[0.5], _RANK_OF_CEPSTRA, [0.7]])
 
@@ -111,7 +113,7 @@ class WorldCodec:
             level = level + rest[:, 0]
             shape = shape + rest[:, 1:] * model.voices.widths(gate(spoken.level), voice)
         return Features(
-            hz=np.where(spoken.voiced, np.exp(traits.pitch + traits.spread * spoken.pitch), 0.0),
+            hz=np.where(spoken.voiced, np.exp(np.clip(traits.pitch + traits.spread * spoken.pitch, *_PITCHES)), 0.0),
             cepstrum=np.concatenate([level[:, None], shape[:, :-1]], axis=1),
             aperiodicity=aperiodicity_of(shape, spoken.voiced, model.usual_aperiodicity),
         )

@@ -17,7 +17,7 @@ from dubflow.speech.codecs.world.fitting import Recording, WorldSettings, fit_re
 from dubflow.speech.codecs.world.losses import measure_losses
 from dubflow.speech.codecs.world.storage import Card, Origin, refuse_existing, save_world
 
-_KEPT_OUT = 20  # one recording of so many
+_KEPT_OUT = 10  # one recording of so many
 _MOST_KEPT_OUT = 24
 
 

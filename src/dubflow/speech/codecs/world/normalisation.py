@@ -58,7 +58,8 @@ class Traits:
     def from_vector(cls, vector: Floats) -> Traits:
         """The inverse of :meth:`as_vector`, with the spread kept within what voices have."""
         level, pitch, spread = np.asarray(vector, dtype=np.float64) * _TRAIT_SCALE + _TRAIT_CENTRE
-        return cls(float(level), float(pitch), float(np.clip(np.exp(spread), _NARROWEST, _WIDEST)))
+        narrow, wide = np.log([_NARROWEST, _WIDEST])
+        return cls(float(level), float(pitch), float(np.exp(np.clip(spread, narrow, wide))))
 
 
 def measure_traits(features: Features) -> Traits:
