@@ -29,7 +29,7 @@ from dubflow.progress import reporting
 from dubflow.speech.codecs import BOOK_SIZE, Tokens
 from dubflow.speech.codecs.world.analysis import Features, analyse, synthesise
 from dubflow.speech.codecs.world.codec import WorldCodec
-from dubflow.speech.codecs.world.fitting import Recording, fit_recordings
+from dubflow.speech.codecs.world.fitting import Recording, WorldSettings, fit_recordings, fit_steps
 from dubflow.speech.codecs.world.losses import measure_losses
 from dubflow.speech.codecs.world.normalisation import active
 from dubflow.speech.codecs.world.quantizer import fit_residual
@@ -229,10 +229,10 @@ def main() -> None:
     options = parser.parse_args()
     training, test, grid = speech(options.rounds, options.seed)
     seconds = sum(len(waveform) for _, waveform in training) / 16_000
-    with reporting("fit", None, "steps") as progress:
-        started = time.process_time()
-        recordings = [Recording(speaker, analyse(waveform)) for speaker, waveform in training]
-        analysed = time.process_time()
+    started = time.process_time()
+    recordings = [Recording(speaker, analyse(waveform)) for speaker, waveform in training]
+    analysed = time.process_time()
+    with reporting("fit", fit_steps(WorldSettings()), "steps") as progress:
         codec = fit_recordings(recordings, seed=options.seed, progress=progress)
         fitted = time.process_time()
     print(f"{codec.id}: {seconds:.0f} s of speech; analysis {analysed - started:.0f} s, fit {fitted - analysed:.0f} s")

@@ -13,7 +13,7 @@ from dubflow.errors import BadInput
 from dubflow.media.decode import read_audio
 from dubflow.progress import reporting
 from dubflow.speech.codecs.world.analysis import HOP, SAMPLE_RATE, analyse
-from dubflow.speech.codecs.world.fitting import Recording, WorldSettings, fit_recordings
+from dubflow.speech.codecs.world.fitting import Recording, WorldSettings, fit_recordings, fit_steps
 from dubflow.speech.codecs.world.losses import measure_losses
 from dubflow.speech.codecs.world.storage import Card, Origin, refuse_existing, save_world
 
@@ -52,6 +52,7 @@ def fit_sources(
     if not chosen:
         raise BadInput("speech.too_little_speech", "The corpus has no clips.", "Render or import some first.")
     with reporting("fit", None, "steps") as progress:
+        progress.expect(len(chosen) + fit_steps(settings))
         recordings = []
         for number, source in enumerate(chosen):
             speaker = source.speaker or f"recording {number}"

@@ -62,13 +62,19 @@ def fit_world(
         for speaker, waveform in speech:
             recordings.append(Recording(speaker, analyse(waveform)))
             report.advance()
+        report.expect(len(recordings) + fit_steps(settings or WorldSettings()))
         return fit_recordings(recordings, seed=seed, settings=settings, progress=report)
+
+
+def fit_steps(settings: WorldSettings) -> int:
+    """Steps that :func:`fit_recordings` reports."""
+    return ROUNDS + settings.iterations * sum(Tokens.BOOKS.values())
 
 
 def fit_recordings(
     recordings: Sequence[Recording], *, seed: int, settings: WorldSettings | None = None, progress: Progress
 ) -> WorldCodec:
-    """:func:`fit_world` for speech that is analysed already."""
+    """:func:`fit_world` for speech that is analysed already; ``progress`` advances by :func:`fit_steps`."""
     settings = settings or WorldSettings()
     frames = sum(len(one.features) for one in recordings)
     if frames < 2 * BOOK_SIZE:
@@ -77,7 +83,6 @@ def fit_recordings(
             f"{frames / 80:.0f} s of speech cannot fill books of {BOOK_SIZE} entries.",
             "Fit on a minute at the very least, better on ten minutes of many voices.",
         )
-    progress.expect(len(recordings) + ROUNDS + settings.iterations * sum(Tokens.BOOKS.values()))
     rng = np.random.default_rng(seed)
     usual = _usual_aperiodicity(recordings)
     voices = _fit_voices(recordings, usual, settings, rng, progress.advance)
