@@ -9,8 +9,9 @@ minute), then measures on English sentences of ten voices that it has not heard 
 * linear probes (ridge regression on one-hot tokens, trained on two thirds of the utterances): which of the phones,
   which of the 20 speakers; by frame and by utterance. "none" codes raw cepstra; "mean and deviation" normalises an
   utterance by its own statistics; both get books of the same size, fitted in the same way;
-* speaker swaps: the share of swapped utterances that a linear classifier of the voices (mean and deviation of the
-  cepstra of the decoded sound, no pitch) gives to the target, and how far their statistics went on the way there.
+* speaker swaps: the share of swapped utterances that a judge of the decoded sound's cepstra (no pitch) gives to the
+  target and to the source, and how far their statistics went on the way there. One judge is a linear classifier of
+  means and deviations, the other compares frames to a book of 64 for each speaker (Soong et al., 1985).
 
 All of it is the embedded world: synthetic voices. There is no neural speaker encoder among the judges.
 """
@@ -32,7 +33,7 @@ from dubflow.speech.codecs.world.codec import WorldCodec
 from dubflow.speech.codecs.world.fitting import Recording, WorldSettings, fit_recordings, fit_steps
 from dubflow.speech.codecs.world.losses import measure_losses
 from dubflow.speech.codecs.world.normalisation import active
-from dubflow.speech.codecs.world.quantizer import fit_residual
+from dubflow.speech.codecs.world.quantizer import fit_residual, kmeans, nearest
 from dubflow.speech.espeak import EspeakSynthesizer
 from dubflow.speech.voices import LANGUAGES
 from dubflow.talkers.scripts import FreeSentence, GridCommand, Script
@@ -184,7 +185,13 @@ def swaps(codec: WorldCodec, test: Sequence[Said], seed: int) -> None:
     judge = ridge(every / scale, np.array([one.speaker for one in test]), 1.0)
     rng = np.random.default_rng(seed)
     tokens = [codec.encode_features(one.features) for one in test]
-    done: dict[str, list[tuple[bool, bool, float]]] = {}
+    books = [
+        kmeans(
+            np.concatenate([spoken_frames(x.features) for x in test if x.speaker == s]), size=64, iterations=8, rng=rng
+        )
+        for s in range(2 * UNHEARD)
+    ]
+    done: dict[str, list[tuple[bool, bool, bool, bool, float]]] = {}
     for number in range(0, len(test), 4):
         one = test[number]
         others = [i for i, other in enumerate(test) if other.speaker != one.speaker]
@@ -200,14 +207,21 @@ def swaps(codec: WorldCodec, test: Sequence[Said], seed: int) -> None:
         places = {s: every[[i for i, x in enumerate(test) if x.speaker == s]].mean(0) / scale for s in range(20)}
         way = places[test[target].speaker] - places[one.speaker]
         for name, features in versions.items():
-            here = statistics(analyse(synthesise(features))) / scale
+            heard = analyse(synthesise(features))
+            here = statistics(heard) / scale
             found = int((here @ judge).argmax())
+            near = int(np.argmin([nearest(spoken_frames(heard), book)[1].mean() for book in books]))
             gone = float((here - places[one.speaker]) @ way / (way @ way))
-            done.setdefault(name, []).append((found == test[target].speaker, found == one.speaker, gone))
-    print("\nspeaker swap | taken for the target | for the source | part of the way gone")
+            ends = (test[target].speaker, one.speaker)
+            done.setdefault(name, []).append((*(found == end for end in ends), *(near == end for end in ends), gone))
+    print("\nspeaker swap | statistics: target | source | books: target | source | part of the way gone")
     for name, results in done.items():
-        to, back, gone = np.array(results, dtype=float).mean(0)
-        print(f"{name} | {to:.2f} | {back:.2f} | {gone:.2f}")
+        print(" | ".join([name, *(f"{share:.2f}" for share in np.array(results, dtype=float).mean(0))]))
+
+
+def spoken_frames(features: Features) -> np.ndarray:
+    """Cepstra 1 to 24 of the frames in which somebody speaks."""
+    return features.cepstrum[active(features), 1:25].astype(np.float32)
 
 
 def exchange(features: Features, target: Features) -> Features:
