@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import re
 from pathlib import Path
 
 import pytest
 
-# Tests run one a core: libraries that start a thread a core on top of that only wait for one another.
+# Tests run one a core: libraries that start a thread a core on top of that only wait for one another. Set before any of
+# them is imported, torch included.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+HAS_TORCH = importlib.util.find_spec("torch") is not None
+_NEEDS_TORCH = re.compile(r"^(import|from) torch\b|^from dubflow\.diflow\b", re.MULTILINE)
+
+
+def pytest_report_header() -> list[str]:
+    """What is left out on this machine, and why."""
+    return [] if HAS_TORCH else ["torch is not installed (extras features, diflow): tests that import it are left out"]
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out modules (and folders whose conftest) that import torch, where it is not installed."""
+    source = collection_path / "conftest.py" if collection_path.is_dir() else collection_path
+    if HAS_TORCH or source.suffix != ".py" or not source.is_file():
+        return None
+    return True if _NEEDS_TORCH.search(source.read_text(encoding="utf-8")) else None
 
 
 @pytest.fixture(scope="session")

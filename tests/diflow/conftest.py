@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,15 +15,6 @@ from dubflow.diflow.nets.prompt import Reference
 from dubflow.diflow.nets.settings import TINY, NetSettings
 from dubflow.diflow.nets.text import Text
 from dubflow.speech.durations import frames_to_tokens
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """These networks are too small to share; threads that wait for each other on a busy machine cost minutes."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,12 @@ are about.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -93,6 +96,8 @@ def emofan_shapes() -> Shapes:
 
 def filled(shapes: Shapes, seed: int = 0) -> dict[str, torch.Tensor]:
     """Random values that keep activations of the order of one through any depth."""
+    import torch
+
     generator = torch.Generator().manual_seed(seed)
     weights = {}
     for name, shape in shapes.items():
@@ -108,15 +113,6 @@ def filled(shapes: Shapes, seed: int = 0) -> dict[str, torch.Tensor]:
         else:
             weights[name] = 0.05 * noise
     return weights
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Torch's threads wait for each other in a loop, which on a busy machine takes longer than the work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-import torch
 
 from dubflow.progress import Silent
 from dubflow.speech.codecs.world.fitting import Recording, WorldSettings, fit_recordings
 from dubflow.speech.espeak import EspeakSynthesizer
 from speech.codecs.world_speech import TEXTS, VOICES, World, speak
-
-
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """Tiny networks on one thread: handing out their small layers to several takes longer than computing them."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,6 @@ from dubflow.speech.codecs.facodec.checkpoint import DROPPABLE
 from dubflow.speech.codecs.facodec.config import FacodecConfig
 from speech.codecs.facodec_published import published_states, save_published
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = FacodecConfig.tiny()
 
 

@@ -15,7 +15,6 @@ from dubflow.speech.codecs.facodec.config import HOP, FacodecConfig
 from dubflow.speech.codecs.facodec.weightnorm import WeightNormed, convolution, fold_weights, linear, upsampling
 from speech.codecs.facodec_published import kaiser_filter, random_network
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = FacodecConfig.tiny()
 
 

@@ -15,8 +15,6 @@ from dubflow.speech.codecs.facodec.checkpoint import DROPPABLE, empty_networks
 from dubflow.speech.codecs.facodec.config import FacodecConfig
 from speech.codecs.facodec_published import published_shapes, published_states, save_published
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.mark.parametrize("config", [FacodecConfig(), FacodecConfig.tiny()], ids=["published", "tiny"])
 @pytest.mark.parametrize("part", ["encoder", "decoder"])

@@ -12,7 +12,6 @@ from dubflow.speech.codecs.facodec.config import FacodecConfig
 from dubflow.speech.codecs.facodec.quantizer import Codebook, ResidualQuantizer
 from speech.codecs.facodec_published import random_network
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = FacodecConfig.tiny()
 
 

@@ -10,7 +10,6 @@ from dubflow.speech.codecs.facodec.config import FacodecConfig
 from dubflow.speech.codecs.facodec.timbre import Positions, SelfAttention, TimbreEncoder
 from speech.codecs.facodec_published import random_network
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = FacodecConfig.tiny()
 
 
