@@ -9,6 +9,7 @@ import pytest
 
 from dubflow.cli import main as program
 from dubflow.corpora.manifest import read_manifest
+from dubflow.corpora.prepared import PreparedSet
 from dubflow.media.decode import read_audio
 from dubflow.speech.codecs import load_npz
 from dubflow.speech.codecs.world.storage import read_card
@@ -89,3 +90,20 @@ def test_conversion_refuses_what_is_no_checkpoint(tmp_path: Path, answer: Answer
     error = answer("codec", "convert", "facodec", *words, exit_code=3)["error"]
     assert error["code"] == "speech.codec_checkpoint_unreadable"
     assert not (tmp_path / "out").exists()
+
+
+def test_prepare_with_a_codec_keeps_its_tokens(codec: Path, speech: Path, tmp_path: Path, answer: Answer) -> None:
+    out = tmp_path / "prepared"
+    words = ("prepare", speech, "--out", out, "--codec", codec, "--workers", "2")
+    assert answer(*words, "--dry-run")["to_do"] == 16
+    assert answer(*words)["failed"] == 0
+    prepared = PreparedSet(out)
+    assert prepared.index.codec == read_card(codec).id
+    for name in prepared:
+        arrays, tokens = prepared[name], prepared.info(name).tokens
+        assert arrays["prosody"].shape == (1, tokens)
+        assert arrays["content"].shape == (2, tokens)
+        assert arrays["acoustic"].shape == (3, tokens)
+        assert int(arrays["token_durations"].sum()) == tokens
+    assert answer("corpus", "check", speech, "--prepared", out)["ok"]
+    assert answer(*words)["done"] == 0

@@ -20,6 +20,7 @@ def prepare(
     corpus: Annotated[Path, typer.Argument(help="A corpus folder.")],
     out: Annotated[Path, typer.Option(help="Folder of the prepared set.")],
     preset: Annotated[str, typer.Option(help="A shipped preset or a YAML file.")] = "tiny",
+    codec: Annotated[Path | None, typer.Option(help="Folder of a codec; without one there are no tokens.")] = None,
     workers: Workers = None,
     as_json: Json = False,
     dry_run: DryRun = False,
@@ -32,14 +33,16 @@ def prepare(
     from dubflow.config import load_preset
     from dubflow.corpora.prepare import prepare_corpus, survey_preparation
     from dubflow.corpora.settings import PrepareSettings
+    from dubflow.speech.codecs.stored import load_codec
 
     settings = load_preset(preset, "prepare", PrepareSettings)
+    coder = None if codec is None else load_codec(codec)
     if dry_run:
-        plan = survey_preparation(corpus, out, settings)
+        plan = survey_preparation(corpus, out, settings, codec=coder)
         sentence = "{clips} clips: {found} found done, {to_do} would be prepared; nothing was written (--dry-run)"
         emit(plan, as_json, lambda console: console.print(sentence.format(**plan), highlight=False))
         return
-    report = prepare_corpus(corpus, out, settings, workers=workers)
+    report = prepare_corpus(corpus, out, settings, codec=coder, workers=workers)
     emit({"out": str(out), **report.as_dict()}, as_json, lambda console: print_prepared(console, report, out))
     if report.failed:
         raise typer.Exit(ExitCode.BAD_INPUT)
