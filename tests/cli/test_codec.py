@@ -92,10 +92,10 @@ def test_conversion_refuses_what_is_no_checkpoint(tmp_path: Path, answer: Answer
     assert not (tmp_path / "out").exists()
 
 
-def test_prepare_with_a_codec_keeps_its_tokens(codec: Path, speech: Path, tmp_path: Path, answer: Answer) -> None:
+def test_prepare_with_a_codec_keeps_its_tokens(codec: Path, corpus: Path, tmp_path: Path, answer: Answer) -> None:
     out = tmp_path / "prepared"
-    words = ("prepare", speech, "--out", out, "--codec", codec, "--workers", "2")
-    assert answer(*words, "--dry-run")["to_do"] == 16
+    words = ("prepare", corpus, "--out", out, "--codec", codec, "--workers", "2")
+    assert answer(*words, "--dry-run")["to_do"] == 4
     assert answer(*words)["failed"] == 0
     prepared = PreparedSet(out)
     assert prepared.index.codec == read_card(codec).id
@@ -105,5 +105,5 @@ def test_prepare_with_a_codec_keeps_its_tokens(codec: Path, speech: Path, tmp_pa
         assert arrays["content"].shape == (2, tokens)
         assert arrays["acoustic"].shape == (3, tokens)
         assert int(arrays["token_durations"].sum()) == tokens
-    assert answer("corpus", "check", speech, "--prepared", out)["ok"]
+    assert answer("corpus", "check", corpus, "--prepared", out)["ok"]
     assert answer(*words)["done"] == 0
