@@ -62,7 +62,12 @@ def test_content_counts_and_not_the_name(tmp_path, clip, code_of):
     disguised = tmp_path / "sound.wav"
     disguised.write_bytes(clip.read_bytes())
     assert probe(disguised).container == "mov"
-    for name, content in (("text.mp4", b"Dear diary, today nothing happened.\n" * 50), ("noise.mp4", os.urandom(5000))):
+    others = {
+        "text.mp4": b"Dear diary, today nothing happened.\n" * 50,
+        "noise.mp4": os.urandom(5000),
+        "words.TextGrid": b'File type = "ooTextFile"\nObject class = "TextGrid"\n',
+    }
+    for name, content in others.items():
         (tmp_path / name).write_bytes(content)
         assert both(tmp_path / name, code_of) == "media.not_media"
 

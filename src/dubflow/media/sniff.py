@@ -84,6 +84,8 @@ def _container(head: bytes) -> str | None:
 
 def _is_playlist(head: bytes) -> bool:
     text = head.lstrip(b"\xef\xbb\xbf").lstrip().lower()
+    if text.startswith(b"file type ="):
+        return False  # a Praat TextGrid, which begins like a concat script
     if text.startswith(_PLAYLIST_STARTS):
         return True
     # An XML playlist may begin with a declaration and comments.
