@@ -38,7 +38,7 @@ def test_survives_a_process_boundary_with_its_details() -> None:
 
 
 def test_message_carries_headline_code_and_hint() -> None:
-    text = str(missing_extra("espeakng_loader", "speech"))
+    text = str(missing_extra("espeakng_loader"))
     assert "espeakng_loader" in text
     assert "install.missing_extra" in text
     assert "dubflow[speech]" in text

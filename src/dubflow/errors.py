@@ -79,8 +79,22 @@ class OurFault(DubflowError):
     """We failed on input that we should have handled, or the machine failed us (disk full, child killed)."""
 
 
-def missing_extra(module: str, extra: str) -> WrongUse:
-    """The error for an import that an optional extra brings."""
+EXTRAS = {
+    "cv2": "faces",
+    "mediapipe": "faces",
+    "espeakng_loader": "speech",
+    "pocketsphinx": "speech",
+    "praatio": "speech",
+    "pyworld": "speech",
+    "torch": "features",
+    "dvc": "data",
+}
+"""Importable modules that only an extra brings, and which."""
+
+
+def missing_extra(module: str) -> WrongUse:
+    """The error for importing a ``module`` of :data:`EXTRAS` that is not installed."""
+    extra = EXTRAS[module]
     return WrongUse(
         "install.missing_extra",
         f"The Python package {module!r} is not installed.",

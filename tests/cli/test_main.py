@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import typer
 
 from dubflow import __version__
 from dubflow.cli import main as program
-from dubflow.errors import OurFault
+from dubflow.errors import EXTRAS, OurFault
 
 HEAVY = {"numpy", "av", "cv2", "torch", "mediapipe", "pydantic", "rich", "yaml", "pocketsphinx", "asyncio", "scipy"}
 
@@ -114,6 +115,25 @@ def test_our_fault_is_exit_code_4_without_a_wall_of_traceback(
     printed = capsys.readouterr().err
     assert str(raised).split(" [")[0] in printed
     assert "Traceback" not in printed
+
+
+def test_a_verb_whose_extra_is_not_installed_names_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def without(path: Path) -> None:
+        raise ModuleNotFoundError("No module named 'cv2'", name="cv2")
+
+    monkeypatch.setattr("dubflow.media.probe.probe", without)
+    monkeypatch.setattr(sys, "argv", ["dubflow", "probe", "a.mp4"])
+    assert program._run() == 2
+    printed = capsys.readouterr().err
+    assert "dubflow[faces]" in printed
+    assert "install.missing_extra" in printed
+
+
+def test_every_extra_that_an_error_names_exists(repository: Path) -> None:
+    extras = tomllib.loads((repository / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    assert set(EXTRAS.values()) <= set(extras)
 
 
 def test_ctrl_c_is_exit_code_130_and_says_that_work_is_kept(

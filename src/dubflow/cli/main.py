@@ -65,6 +65,8 @@ def _run() -> int:
     except (KeyboardInterrupt, typer.Abort):
         typer.echo("Stopped. Finished items are kept; run the same command to go on.", err=True)
         return int(ExitCode.INTERRUPTED)
+    except ModuleNotFoundError as error:
+        return _missing_module(error)
     except Exception as error:
         return _unexpected(error)
     if code == ExitCode.INTERRUPTED:
@@ -82,6 +84,18 @@ def _wrong_use(error: typer.TyperException) -> int:
     command = context.command_path if context is not None else "dubflow"
     output.print_error(WrongUse("cli.wrong_use", message, f"See `{command} --help`."), output.wants_json())
     return int(ExitCode.WRONG_USE)
+
+
+def _missing_module(error: ModuleNotFoundError) -> int:
+    """A verb whose extra was not installed is wrong use; any other missing module is a defect."""
+    from dubflow.errors import EXTRAS, missing_extra
+
+    module = (error.name or "").partition(".")[0]
+    if module not in EXTRAS:
+        return _unexpected(error)
+    wrong = missing_extra(module)
+    output.print_error(wrong, output.wants_json())
+    return int(wrong.exit_code)
 
 
 def _unexpected(error: Exception) -> int:

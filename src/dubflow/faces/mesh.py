@@ -74,7 +74,7 @@ def mediapipe_version() -> str:
     try:
         return version("mediapipe")
     except PackageNotFoundError as error:
-        raise missing_extra("mediapipe", "faces") from error
+        raise missing_extra("mediapipe") from error
 
 
 def _face_mesh_class() -> Any:
@@ -85,7 +85,7 @@ def _face_mesh_class() -> Any:
         import mediapipe
     except ModuleNotFoundError as error:
         if error.name and error.name.split(".")[0] == "mediapipe":
-            raise missing_extra("mediapipe", "faces") from error
+            raise missing_extra("mediapipe") from error
         raise OurFault(
             "faces.broken_mediapipe", f"MediaPipe lacks the package {error.name!r}.", "Install dubflow[faces] anew."
         ) from error

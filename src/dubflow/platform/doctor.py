@@ -18,7 +18,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from dubflow.errors import DubflowError
+from dubflow.errors import EXTRAS, DubflowError
 from dubflow.quiet import native_output_hidden
 
 State = Literal["fine", "optional", "missing"]
@@ -78,34 +78,34 @@ def _machine() -> Iterator[Finding]:
 class _Package:
     module: str
     distribution: str
-    extra: str
     state_without: State = "missing"
 
 
 _PACKAGES = (
-    _Package("numpy", "numpy", ""),
-    _Package("av", "av", ""),
-    _Package("soxr", "soxr", ""),
-    _Package("pysubs2", "pysubs2", ""),
-    _Package("safetensors", "safetensors", ""),
-    _Package("cv2", "opencv-python-headless", "faces"),
-    _Package("mediapipe", "mediapipe", "faces"),
-    _Package("espeakng_loader", "espeakng-loader", "speech"),
-    _Package("pocketsphinx", "pocketsphinx", "speech"),
-    _Package("pyworld", "pyworld", "speech"),
-    _Package("praatio", "praatio", "speech"),
-    _Package("torch", "torch", "features", "optional"),
-    _Package("dvc", "dvc", "data", "optional"),
+    _Package("numpy", "numpy"),
+    _Package("av", "av"),
+    _Package("soxr", "soxr"),
+    _Package("pysubs2", "pysubs2"),
+    _Package("safetensors", "safetensors"),
+    _Package("cv2", "opencv-python-headless"),
+    _Package("mediapipe", "mediapipe"),
+    _Package("espeakng_loader", "espeakng-loader"),
+    _Package("pocketsphinx", "pocketsphinx"),
+    _Package("pyworld", "pyworld"),
+    _Package("praatio", "praatio"),
+    _Package("torch", "torch", "optional"),
+    _Package("dvc", "dvc", "optional"),
 )
 
 
 def _packages() -> Iterator[Finding]:
     for package in _PACKAGES:
-        yield import_finding(package.module, package.distribution, package.extra, package.state_without)
+        yield import_finding(package.module, package.distribution, package.state_without)
 
 
-def import_finding(module: str, distribution: str, extra: str, state_without: State = "missing") -> Finding:
+def import_finding(module: str, distribution: str, state_without: State = "missing") -> Finding:
     """Import ``module`` for real: a wheel that is installed but cannot load its system library is not fine."""
+    extra = EXTRAS.get(module)
     command = f"pip install 'dubflow[{extra}]'" if extra else "pip install dubflow"
     if module == "mediapipe":
         command = "pip install --no-deps -r requirements-nodeps.lock"

@@ -60,7 +60,7 @@ def read_textgrid(path: Path) -> dict[str, list[Interval]]:
         from praatio import textgrid
         from praatio.data_classes.interval_tier import IntervalTier
     except ImportError as error:
-        raise missing_extra("praatio", "speech") from error
+        raise missing_extra("praatio") from error
     path = Path(path)
     if not path.is_file():
         raise BadInput("speech.bad_textgrid", f"There is no file {path.name}.", "Check the path.")
@@ -157,7 +157,7 @@ class EnglishAligner:
 
 def _command() -> tuple[list[str], Path, list[str]]:
     if importlib.util.find_spec("pocketsphinx") is None:
-        raise missing_extra("pocketsphinx", "speech")
+        raise missing_extra("pocketsphinx")
     return ["-P"], Path(__file__).with_name("_aligner_engine.py"), []
 
 

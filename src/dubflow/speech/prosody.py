@@ -63,7 +63,7 @@ def pitch(
             warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
             import pyworld
     except ImportError as error:
-        raise missing_extra("pyworld", "speech") from error
+        raise missing_extra("pyworld") from error
     audio, wanted = _checked(waveform, sample_rate, times)
     duration = audio.size / sample_rate
     if sample_rate != ANALYSIS_RATE:

@@ -78,7 +78,7 @@ def espeak_paths() -> tuple[Path, Path]:
     try:
         import espeakng_loader
     except ImportError as error:
-        raise missing_extra("espeakng_loader", "speech") from error
+        raise missing_extra("espeakng_loader") from error
     return Path(espeakng_loader.get_library_path()), Path(espeakng_loader.get_data_path())
 
 

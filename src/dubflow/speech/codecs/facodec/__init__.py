@@ -74,4 +74,4 @@ def _require_torch() -> None:
     try:
         import torch  # noqa: F401 - only to say which package is missing
     except ImportError as error:
-        raise missing_extra("torch", "features") from error
+        raise missing_extra("torch") from error

@@ -111,6 +111,6 @@ def _world() -> ModuleType:
             warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
             import pyworld
     except ImportError as error:
-        raise missing_extra("pyworld", "speech") from error
+        raise missing_extra("pyworld") from error
     module: ModuleType = pyworld
     return module
