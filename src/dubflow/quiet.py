@@ -5,24 +5,50 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_lock = threading.Lock()
+_hiding = 0  # how many blocks are open, in all threads
+_kept: dict[int, int] = {}
 
 
 @contextmanager
 def native_output_hidden() -> Iterator[None]:
-    """Nothing written to file descriptors 1 and 2 inside is seen, from whatever language it comes."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    kept = {stream: os.dup(stream) for stream in (1, 2)}
-    with tempfile.TemporaryFile() as sink:
-        try:
-            for stream in kept:
+    """Nothing written to file descriptors 1 and 2 inside is seen, from whatever language it comes.
+
+    The descriptors belong to the whole process: the first block to open turns them away, the last to close turns them
+    back, so blocks may overlap in several threads.
+    """
+    with _lock:
+        _enter()
+    try:
+        yield
+    finally:
+        with _lock:
+            _leave()
+
+
+def _enter() -> None:
+    global _hiding
+    if _hiding == 0:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        with tempfile.TemporaryFile() as sink:
+            for stream in (1, 2):
+                _kept[stream] = os.dup(stream)
                 os.dup2(sink.fileno(), stream)
-            yield
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            for stream, copy in kept.items():
-                os.dup2(copy, stream)
-                os.close(copy)
+    _hiding += 1
+
+
+def _leave() -> None:
+    global _hiding
+    _hiding -= 1
+    if _hiding == 0:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        while _kept:
+            stream, copy = _kept.popitem()
+            os.dup2(copy, stream)
+            os.close(copy)
