@@ -112,6 +112,33 @@ def test_silence_stands_before_sound_that_starts_later(maker, clicking, name):
     assert np.abs(clip.waveform[: int(0.6 * 16000)]).max() < 1e-3
 
 
+def test_a_hole_before_the_first_picture_moves_nothing(tmp_path, numbered, clicking):
+    import av
+
+    # Sound from 0 s on, a quarter of a second of it missing at 0.5 s, the first picture at 1 s.
+    path = tmp_path / "early.mkv"
+    sound = (clicking(2.0, 16000, [1.4])[None] * 32767).astype(np.int16)
+    with av.open(str(path), "w") as container:
+        picture = container.add_stream("libx264", rate=25, options={"bf": "0"})
+        picture.width, picture.height, picture.pix_fmt = 64, 64, "yuv420p"
+        track = container.add_stream("pcm_s16le", rate=16000, layout="mono")
+        packets = []
+        for index in range(25):
+            frame = av.VideoFrame.from_ndarray(numbered(index), format="rgb24").reformat(format="yuv420p")
+            frame.pts, frame.time_base = 25 + index, Fraction(1, 25)
+            packets += picture.encode(frame)
+        packets += picture.encode(None)
+        for start in (*range(0, 8000, 160), *range(12000, 32000, 160)):
+            frame = av.AudioFrame.from_ndarray(sound[:, start : start + 160].copy(), format="s16", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = 16000, start, Fraction(1, 16000)
+            packets += track.encode(frame)
+        for packet in sorted(packets, key=lambda packet: packet.pts * packet.time_base):
+            container.mux(packet)
+    clip = read_clip(path)
+    assert (clip.frame_count, clip.sample_count) == (25, 16000)
+    assert np.flatnonzero(np.abs(clip.waveform) > 0.4)[0] == 6400
+
+
 def test_a_hole_in_the_sound_stays_a_hole(tmp_path, maker, clicking):
     import av
 

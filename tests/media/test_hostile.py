@@ -203,6 +203,9 @@ def test_limits_on_bytes_seconds_and_wall_time(clip, code_of):
     assert code_of(lambda: read_clip(clip, limits=Limits(decoded=64 * 64 * 3 * 24))) == "media.too_large_to_hold"
     assert code_of(lambda: read_audio(clip, limits=Limits(decoded=63000))) == "media.too_large_to_hold"
     assert code_of(lambda: Limits(seconds=0)) == "media.bad_limit"
+    assert code_of(lambda: Limits(wall_s=float("inf"))) == "media.bad_limit"
+    assert code_of(lambda: Limits(memory=2**63)) == "media.bad_limit"
+    assert read_clip(clip, limits=Limits(seconds=float("inf"))).frame_count == 25
     # Just enough is enough.
     assert read_clip(clip, limits=Limits(seconds=1.07, decoded=64 * 64 * 3 * 25, pixels=64 * 64)).frame_count == 25
 

@@ -262,6 +262,19 @@ def test_a_forked_process_gets_its_own_zygote(long_clip):
     assert read_clip(long_clip).frame_count == 250
 
 
+def test_a_forked_copy_that_leaves_a_stream_does_not_end_the_originals(long_clip):
+    stream = stream_frames(long_clip, fps=MANY)
+    got = len(next(stream))
+    child = os.fork()
+    if child == 0:
+        try:
+            stream.close()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert got + sum(map(len, stream)) == 10 * MANY
+
+
 def test_errors_travel_whole(tmp_path):
     path = tmp_path / "x.mp4"
     path.write_text("#EXTM3U\n")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dubflow.errors import WrongUse
 from dubflow.media.decode import read_audio, read_clip
 from dubflow.media.digest import sha256_file
-from dubflow.media.encode import write_audio, write_clip
+from dubflow.media.encode import replace_audio, write_audio, write_clip
 from dubflow.media.mp4 import AAC_RATES
 
 EXACT_RATES = [Fraction(25), Fraction(30000, 1001), Fraction(24000, 1001), Fraction(24), Fraction(50), Fraction(15, 2)]
@@ -131,6 +131,27 @@ def test_stereo_becomes_the_mean(maker, tmp_path):
     assert np.allclose(read_audio(tmp_path / "s.wav"), 3000 / 32768)
 
 
+def test_eight_planar_channels_become_the_mean(tmp_path):
+    rate, count = 48000, 48000
+    spoken = tone(count, rate)
+    channels = np.zeros((8, count), np.float32)
+    channels[:2] = spoken  # front left and right
+    with av.open(str(tmp_path / "e.mp4"), "w") as container:
+        track = container.add_stream("aac", rate=rate, layout="7.1", bit_rate=512000)
+        for start in range(0, count, 1024):
+            piece = np.ascontiguousarray(channels[:, start : start + 1024].T).reshape(1, -1)
+            packed = av.AudioFrame.from_ndarray(piece, format="flt", layout="7.1")
+            packed.sample_rate, packed.pts, packed.time_base = rate, start, Fraction(1, rate)
+            resampler = av.AudioResampler(format="fltp", layout="7.1", rate=rate)
+            for frame in resampler.resample(packed):
+                container.mux(track.encode(frame))
+        container.mux(track.encode(None))
+    heard = read_audio(tmp_path / "e.mp4", rate)
+    assert len(heard) == count
+    inner = slice(4096, -4096)
+    assert np.abs(heard[inner] - spoken[inner] / 4).max() < 0.01
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -141,6 +162,7 @@ def test_stereo_becomes_the_mean(maker, tmp_path):
         ({"frames": [np.zeros((64, 64, 3), np.float32)]}, "media.frame_shape"),
         ({"frames": [np.zeros((64, 64, 3), np.uint8), np.zeros((32, 64, 3), np.uint8)]}, "media.frame_shape"),
         ({"fps": 0}, "media.bad_rate"),
+        ({"fps": Fraction(29.97)}, "media.bad_rate"),
         ({"sample_rate": 12345}, "media.unsupported_sample_rate"),
         ({"waveform": np.array([0.0, np.nan])}, "media.bad_waveform"),
         ({"waveform": np.zeros((2, 100))}, "media.bad_waveform"),
@@ -160,6 +182,15 @@ def test_wrong_use_is_refused_and_leaves_nothing(tmp_path, arguments, code):
         write_clip(tmp_path / given_.pop("path"), **given_)
     assert caught.value.code == code
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["12:30.mp4", "http:x/a b.mp4", "line\nfeed é.mp4", "per%03d.mp4"])
+def test_relative_names_are_only_names(tmp_path, monkeypatch, numbered, name):
+    monkeypatch.chdir(tmp_path)
+    write_clip(name, [numbered(0)], 25, tone(640, 16000))
+    replace_audio(name, tone(320, 16000), 16000, name)
+    clip = read_clip(name)
+    assert (clip.frame_count, clip.sample_count) == (1, 320)
 
 
 def test_a_failing_source_of_frames_leaves_nothing(tmp_path, numbered):

@@ -116,6 +116,8 @@ def test_a_line_that_does_not_read_is_reported(tmp_path):
     [
         Cue(-0.001, 1, "x"),
         Cue(1, 1, "x"),
+        Cue(float("nan"), 1, "x"),
+        Cue(0, float("inf"), "x"),
         Cue(1, 1.0004, "x"),
         Cue(0, 400000, "x"),
         Cue(0, 1, " "),

@@ -20,6 +20,8 @@ from dubflow.media.timing import resampled_count
 CHUNK_SAMPLES = 2**16
 # Timestamps wobble by a tick (a millisecond in Matroska); a hole in the sound is longer than that.
 GAP_S = Fraction(1, 20)
+# PyAV counts planes up to a null pointer, which is not there from eight channels on: it reads past the end and crashes.
+_PLANES_MISCOUNTED = 8
 _FULL_SCALE = {"u8": 2**7, "s16": 2**15, "s32": 2**31, "s64": 2**63}
 
 
@@ -95,10 +97,12 @@ class Timeline:
             held = None
             hole = self._hole(frame, position)
             if hole > 0:
-                yield from _silence_in_chunks(hole)
+                # What is missing before time zero is cut like what is there.
+                yield from _silence_in_chunks(max(0, position + hole) - max(0, position))
+                position += hole
             samples = samples[max(0, -hole) :]
             cut = min(len(samples), max(0, -position))
-            position += max(0, hole) + len(samples)
+            position += len(samples)
             held = samples[cut:]
             self._untrusted.check_seconds(Fraction(position, self.rate))
         self._untrusted.check_samples(position, present)
@@ -202,11 +206,20 @@ def _silence_in_chunks(count: int) -> Iterator[Waveform]:
 
 def mono(frame: av.AudioFrame) -> Waveform:
     """The mean of a frame's channels, float32 ``[N]``, integers scaled so that full scale is 1."""
-    values = frame.to_ndarray()
     channels = max(1, frame.layout.nb_channels)
+    if frame.format.is_planar and channels >= _PLANES_MISCOUNTED:
+        frame = _interleaved(frame)
+    values = frame.to_ndarray()
     by_channel = values if frame.format.is_planar else values.reshape(-1, channels).T
     kind = frame.format.name.removesuffix("p")
     if kind in _FULL_SCALE:
         by_channel = (by_channel.astype(np.float64) - (2**7 if kind == "u8" else 0)) / _FULL_SCALE[kind]
     mixed = np.asarray(by_channel.mean(axis=0, dtype=np.float64), np.float32)
     return np.nan_to_num(mixed, nan=0.0, posinf=1.0, neginf=-1.0)
+
+
+def _interleaved(frame: av.AudioFrame) -> av.AudioFrame:
+    """The same samples with the channels in turns, in one plane."""
+    turner = av.AudioResampler(format=frame.format.packed.name, layout=frame.layout, rate=frame.sample_rate)
+    (turned,) = turner.resample(frame)
+    return turned

@@ -24,7 +24,14 @@ from dubflow.errors import WrongUse
 from dubflow.media.clip import Waveform
 from dubflow.media.colour import colour_matrix
 from dubflow.media.limits import Limits, default_limits
-from dubflow.media.mp4 import SoundTrack, checked_mono, checked_waveform, movie_time_scale, require_mp4
+from dubflow.media.mp4 import (
+    LARGEST_TIME_SCALE,
+    SoundTrack,
+    checked_mono,
+    checked_waveform,
+    movie_time_scale,
+    require_mp4,
+)
 from dubflow.media.opening import open_regular
 from dubflow.media.sandbox import shared_sandbox
 
@@ -54,8 +61,12 @@ def write_clip(
     """
     path, rate = Path(path), Fraction(fps)
     require_mp4(path)
-    if rate <= 0:
-        raise WrongUse("media.bad_rate", f"A frame rate of {fps} is not positive.", "Give frames a second.")
+    if rate <= 0 or max(rate.numerator, rate.denominator) > LARGEST_TIME_SCALE:
+        raise WrongUse(
+            "media.bad_rate",
+            f"A frame rate of {fps} is not positive, or no fraction that MP4 can say.",
+            "Give frames a second exactly, such as Fraction(30000, 1001).",
+        )
     sound = None if waveform is None else checked_waveform(waveform, sample_rate)
     picture = iter(frames)
     first = next(picture, None)
@@ -149,7 +160,8 @@ def _encode(
     matrix = colour_matrix(height)
     time_scale = movie_time_scale(rate, sample_rate if sound is not None else 1)
     options = {"movflags": "+faststart", "movie_timescale": str(time_scale), "fflags": "+bitexact"}
-    with av.open(str(part), "w", format="mp4", options=options) as container:
+    # FFmpeg takes what stands before a colon in a relative name for a protocol.
+    with av.open(str(part.absolute()), "w", format="mp4", options=options) as container:
         video = container.add_stream(
             "libx264",
             rate=rate,

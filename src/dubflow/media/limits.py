@@ -12,6 +12,7 @@ from dubflow.errors import WrongUse
 
 MEBI = 2**20
 GIBI = 2**30
+_MOST = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,13 @@ class Limits:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            if not getattr(self, field.name) > 0:
+            value = getattr(self, field.name)
+            # Timers and kernel limits know no infinity; a length of media does.
+            if not value > 0 or (field.name != "seconds" and value > _MOST):
                 raise WrongUse(
                     "media.bad_limit",
-                    f"The limit {field.name} is {getattr(self, field.name)!r}.",
-                    "Limits are positive numbers.",
+                    f"The limit {field.name} is {value!r}.",
+                    "Limits are positive numbers of less than 2^63; only seconds may be infinite.",
                 )
 
 

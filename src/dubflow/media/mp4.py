@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 AAC_RATES = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 AAC_FRAME = 1024
 MP4_SUFFIXES = (".mp4", ".m4v", ".mov")
-_LARGEST_TIME_SCALE = 2**31 - 1
+LARGEST_TIME_SCALE = 2**31 - 1
 
 
 class SoundTrack:
@@ -75,7 +75,7 @@ def movie_time_scale(fps: Fraction, sample_rate: int) -> int:
     common = math.lcm(fps.numerator, sample_rate)
     # Below a thousand, players that read the header alone would show a coarse duration.
     common *= max(1, math.ceil(1000 / common))
-    return common if common <= _LARGEST_TIME_SCALE else sample_rate
+    return common if common <= LARGEST_TIME_SCALE else sample_rate
 
 
 def require_mp4(path: Path) -> None:

@@ -97,7 +97,7 @@ class Sandbox:
         """Run ``task`` on an open file; ends the child when the block is left, however it is left."""
         answers, child_answers = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         status, child_status = os.pipe2(os.O_CLOEXEC)
-        number = next(self._jobs)
+        number, owner = next(self._jobs), os.getpid()
         request = {
             "job": number,
             "task": task,
@@ -119,7 +119,8 @@ class Sandbox:
         try:
             yield job
         finally:
-            if not job.over:
+            # A forked copy of us that leaves the block must not end the job of the original.
+            if not job.over and os.getpid() == owner:
                 self._kill(number)
                 job.wait_for_end(_END_S)
             answers.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 import re
 import warnings
 from collections.abc import Iterable
@@ -105,7 +106,8 @@ def write_subtitles(path: str | Path, cues: Iterable[Cue]) -> None:
         raise WrongUse("media.unknown_output", f"{path.name} does not end in .srt or .vtt.", "Name it so.")
     document = pysubs2.SSAFile()
     for cue in cues:
-        start, end = round(cue.start * 1000), round(cue.end * 1000)
+        finite = math.isfinite(cue.start) and math.isfinite(cue.end)
+        start, end = (round(cue.start * 1000), round(cue.end * 1000)) if finite else (0, 0)
         if not 0 <= start < end <= _MOST_MS:
             raise WrongUse(
                 "media.unwritable_cue",
