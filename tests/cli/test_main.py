@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -115,6 +117,31 @@ def test_our_fault_is_exit_code_4_without_a_wall_of_traceback(
     printed = capsys.readouterr().err
     assert str(raised).split(" [")[0] in printed
     assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize(
+    ("number", "exit_code", "code"),
+    [(errno.EACCES, 2, "cli.path_refused"), (errno.ENOSPC, 4, "cli.disk_full"), (errno.EIO, 4, "cli.unexpected")],
+)
+def test_what_the_system_refuses_is_named(
+    number: int, exit_code: int, code: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(path: Path) -> None:
+        raise OSError(number, os.strerror(number), "out/clip.mp4")
+
+    monkeypatch.setattr("dubflow.media.probe.probe", refused)
+    monkeypatch.setattr(sys, "argv", ["dubflow", "probe", "a.mp4"])
+    assert program._run() == exit_code
+    printed = capsys.readouterr().err
+    assert code in printed
+    assert "out/clip.mp4" in printed
+
+
+def test_a_folder_that_is_a_file_is_wrong_use(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = dubflow("talkers", "render", "--out", str(tmp_path / "file" / "corpus"), "--identities", "1", "--clips", "1")
+    assert done.returncode == 2
+    assert "cli.path_refused" in done.stderr
 
 
 def test_a_verb_whose_extra_is_not_installed_names_it(

@@ -5,6 +5,7 @@ Verbs import what they need when they run, so that ``dubflow --help`` stays quic
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -15,7 +16,7 @@ import typer
 
 from dubflow import __version__
 from dubflow.cli import codec, corpus, demo, doctor, output, prepare, probe, talkers
-from dubflow.errors import DubflowError, ExitCode, OurFault
+from dubflow.errors import EXTRAS, DubflowError, ExitCode, OurFault, WrongUse, missing_extra
 
 app = typer.Typer(
     name="dubflow",
@@ -67,6 +68,8 @@ def _run() -> int:
         return int(ExitCode.INTERRUPTED)
     except ModuleNotFoundError as error:
         return _missing_module(error)
+    except OSError as error:
+        return _refused_by_system(error)
     except Exception as error:
         return _unexpected(error)
     if code == ExitCode.INTERRUPTED:
@@ -75,8 +78,6 @@ def _run() -> int:
 
 
 def _wrong_use(error: typer.TyperException) -> int:
-    from dubflow.errors import WrongUse
-
     message = error.format_message()
     if not message:  # a noun without a verb: its help has been printed already
         return int(ExitCode.WRONG_USE)
@@ -88,14 +89,33 @@ def _wrong_use(error: typer.TyperException) -> int:
 
 def _missing_module(error: ModuleNotFoundError) -> int:
     """A verb whose extra was not installed is wrong use; any other missing module is a defect."""
-    from dubflow.errors import EXTRAS, missing_extra
-
     module = (error.name or "").partition(".")[0]
     if module not in EXTRAS:
         return _unexpected(error)
     wrong = missing_extra(module)
     output.print_error(wrong, output.wants_json())
     return int(wrong.exit_code)
+
+
+_NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG}
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+
+
+def _refused_by_system(error: OSError) -> int:
+    """A path that cannot be used is wrong use, a full disk is the machine's doing, anything else a defect."""
+    where = error.filename or "a file"
+    if error.errno in _NOT_ALLOWED:
+        refused: DubflowError = WrongUse(
+            "cli.path_refused", f"{where} cannot be used: {error.strerror}.", "Name another path or change its rights."
+        )
+    elif error.errno in _NO_ROOM:
+        refused = OurFault(
+            "cli.disk_full", f"{where} cannot be written: {error.strerror}.", "Make room and run it again; it goes on."
+        )
+    else:
+        return _unexpected(error)
+    output.print_error(refused, output.wants_json())
+    return int(refused.exit_code)
 
 
 def _unexpected(error: Exception) -> int:
