@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +141,35 @@ def test_whatever_comes_and_goes_the_wanted_are_there_and_waste_is_bounded(
         on_disk = sum(TensorFile(path).bytes_of(one) for path in root.glob("shards/*") for one in TensorFile(path))
         assert on_disk <= 2 * 800 * len(names) + 2000
     store.close()
+
+
+def test_what_another_run_removed_is_seen_when_packing_begins(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    (key,) = _fill(store, "a")
+    with store.packing():
+        store.pack([key], 1000)
+        store.clean([key])
+    assert store.has(key)
+    other = Store(tmp_path)
+    (theirs,) = _fill(other, "b")
+    with other.packing():
+        other.pack([theirs], 1000)
+        other.clean([theirs])
+    with store.packing():
+        assert not store.has(key), "its shard is gone: it must be made again"
+
+
+def test_a_shard_may_hold_more_clips_than_a_process_may_open_files(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    store = Store(tmp_path)
+    keys = _fill(store, "".join(chr(1000 + number) for number in range(200)), size=2)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) + 50, hard))
+    try:
+        with store.packing():
+            store.pack(keys, 10**9)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert len({store.shard_of(key) for key in keys}) == 1
 
 
 def test_a_claim_excludes_other_processes_and_ends_with_its_owner(tmp_path: Path) -> None:

@@ -71,6 +71,9 @@ class Store:
     def packing(self) -> Iterator[None]:
         """Hold the right to write shards and the index; waits."""
         with self._locked(_PACKING, wait=True):
+            # Another run may have removed shards that were seen before; what `has` says from here on must hold.
+            self._seen_ns = -1
+            self.refresh()
             yield
 
     @contextmanager
@@ -137,10 +140,11 @@ class Store:
         return self._shards[self._shard_of[key]].meta(key)
 
     def read(self, key: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Arrays and meta of ``key``, wherever it lies; arrays are views of a memory map."""
+        """Arrays and meta of ``key``, wherever it lies; arrays of a shard are views of its memory map."""
         if self.object_path(key).is_file():
             file = TensorFile(self.object_path(key))
-            return {name: file[name] for name in file}, json.loads(file.metadata[_META])
+            # Copies: a map holds its file open, and a shard is packed from more objects than a process may open files.
+            return {name: file[name].copy() for name in file}, json.loads(file.metadata[_META])
         shard = self._shards[self._shard_of[key]]
         return shard.arrays(key), shard.meta(key)
 
@@ -150,8 +154,6 @@ class Store:
         Shards less than half as large as ``shard_bytes``, counting wanted keys alone, are merged with the new ones, so
         what changed clips leave behind never exceeds what is in use; nothing is written when nothing is new.
         """
-        self._seen_ns = -1
-        self.refresh()
         wanted_set = set(wanted)
         pending = {key for key in wanted_set if key not in self._shard_of}
         if not pending:
