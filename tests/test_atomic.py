@@ -69,8 +69,12 @@ def test_sweep_removes_what_a_killed_run_left_but_not_what_is_being_written(tmp_
     child.wait(timeout=10)
     child.stdout.close()
     (left,) = tmp_path.iterdir()
+    notes = tmp_path / "sub" / ".notes.partial-draft.txt"
+    write_text(notes, "somebody else's")
+    os.utime(notes, (0, 0))
     assert not target.exists()
     assert sweep(tmp_path) == [], "a young partial file may belong to another run"
     os.utime(left, (time.time() - 7200,) * 2)
     assert sweep(tmp_path) == [left]
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [notes.parent]
+    assert notes.exists()

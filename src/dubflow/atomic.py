@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import time
 import uuid
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 PARTIAL = ".partial"
+_LEFT_OVER = re.compile(rf"\..*\.[0-9a-f]{{8}}{re.escape(PARTIAL)}(\..*)?", re.DOTALL)
 
 
 def _partial(target: Path) -> Path:
@@ -73,7 +75,8 @@ def sweep(folder: Path, *, older_than_s: float = 3600.0) -> list[Path]:
     removed: list[Path] = []
     cutoff = time.time() - older_than_s
     for path in sorted(Path(folder).rglob(f".*{PARTIAL}*")):
-        if not path.exists() or path.stat().st_mtime > cutoff:
+        # The name in full: a hidden file of somebody else may have the suffix in its name as well.
+        if not _LEFT_OVER.fullmatch(path.name) or not path.exists() or path.stat().st_mtime > cutoff:
             continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
