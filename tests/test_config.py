@@ -42,6 +42,13 @@ def test_what_is_not_yaml_is_bad_input(tmp_path: Path) -> None:
         load_preset(str(preset), "example", Example)
 
 
+@pytest.mark.parametrize("content", [b"- a\n- b\n", b"just text", b"example: \xff\xfe"])
+def test_what_has_no_sections_is_bad_input(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "mine.yaml").write_bytes(content)
+    with pytest.raises(BadInput, match=r"config\.bad_preset"):
+        load_preset(str(tmp_path / "mine.yaml"), "example", Example)
+
+
 def test_a_missing_section_gives_the_defaults(tmp_path: Path) -> None:
     preset = tmp_path / "mine.yaml"
     preset.write_text("other: {}\n")

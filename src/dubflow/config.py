@@ -64,11 +64,13 @@ def load_preset(name: str, section: str, model: type[Model]) -> Model:
     if not path.is_file():
         raise WrongUse("config.unknown_preset", f"There is no preset {name!r}.", f"Known: {', '.join(preset_names())}.")
     try:
-        content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadInput(
             "config.bad_preset", f"{path.name} is not YAML: {error}.", "Compare it with configs/tiny.yaml."
         ) from error
+    if not isinstance(content, dict):
+        raise BadInput("config.bad_preset", f"{path.name} has no sections.", "Compare it with configs/tiny.yaml.")
     return validated(model, content.get(section, {}), f"{path.name}, section {section!r}")
 
 

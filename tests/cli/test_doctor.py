@@ -27,6 +27,11 @@ def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> N
     assert "dubflow[speech]" in finding.remedy
 
 
+@pytest.mark.parametrize(("library", "package"), doctor.SYSTEM_PACKAGES.items())
+def test_each_system_library_is_told_from_those_of_like_names(library: str, package: str) -> None:
+    assert doctor.system_package_for(f"{library}: cannot open shared object file") == (library, package)
+
+
 def test_a_missing_system_library_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     def load(name: str) -> None:
         raise ImportError("libGL.so.1: cannot open shared object file: No such file or directory")

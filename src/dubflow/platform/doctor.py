@@ -127,7 +127,7 @@ def import_finding(module: str, distribution: str, state_without: State = "missi
 def system_package_for(message: str) -> tuple[str, str]:
     """The shared library that a loader's message names and the system package that brings it, or two empty strings."""
     for library, package in SYSTEM_PACKAGES.items():
-        if library in message or library.split(".so")[0] in message:
+        if f"{library.split('.so')[0]}.so" in message:
             return library, package
     return "", ""
 
