@@ -73,7 +73,8 @@ def lock_digest() -> str:
     with open(ROOT / "pyproject.toml", "rb") as file:
         project = tomllib.load(file)
     installed = {name: project[name] for name in ("build-system", "project")}
-    content = hashlib.sha256(json.dumps(installed, sort_keys=True).encode())
+    # An environment knows its own place and works with one version of Python.
+    content = hashlib.sha256(json.dumps([installed, str(ROOT), sys.version_info[:2]], sort_keys=True).encode())
     for name in INPUTS:
         content.update((ROOT / name).read_bytes())
     return content.hexdigest()
@@ -111,8 +112,8 @@ def missing_system_packages(interpreter: str) -> list[str]:
     check = subprocess.run([interpreter, "-c", "import ensurepip, venv"], capture_output=True, check=False)
     if check.returncode:
         problems.append("this Python cannot make virtual environments: apt-get install python3-venv")
-    if not (shutil.which("cc") or shutil.which("gcc")):
-        problems.append("no C compiler (pyworld is compiled on installation): apt-get install build-essential")
+    if not (shutil.which("c++") or shutil.which("g++")):
+        problems.append("no C++ compiler (pyworld is compiled on installation): apt-get install build-essential")
     if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
         problems.append("no Python headers (pyworld is compiled on installation): apt-get install python3-dev")
     return problems
