@@ -69,6 +69,14 @@ def test_each_wrong_row_is_found(make_corpus: MakeCorpus, change: dict[str, Any]
     assert [(one.code, one.clip) for one in report.findings] == [(f"corpora.{code}", "c0")]
 
 
+def test_every_language_with_a_code_is_known(make_corpus: MakeCorpus) -> None:
+    rows = [
+        row.model_copy(update={"language": code})
+        for row, code in zip(make_corpus(3).rows, ("da", "vi", "th"), strict=True)
+    ]
+    assert check_corpus(make_corpus(rows=rows), settings=LENIENT).findings == ()
+
+
 @pytest.mark.parametrize(
     ("transcript", "found"), [("ab cd ef gh", False), ("a", True), ("far too much text for so short a clip", True)]
 )

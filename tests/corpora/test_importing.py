@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
-from corpora.samples import sound, video
+from corpora.samples import row_of, sound, video
 from dubflow.corpora.importing import import_corpus, survey_corpus
 from dubflow.corpora.listing import ReadOptions
-from dubflow.corpora.manifest import read_manifest
+from dubflow.corpora.manifest import CorpusHeader, CorpusManifest, read_manifest
 from dubflow.corpora.splits import SplitOptions
 from dubflow.errors import BadInput, WrongUse
+from dubflow.speech.intervals import Interval
 
 
 @pytest.fixture
@@ -69,6 +71,38 @@ def test_an_imported_corpus_can_be_imported_as_talkers(grid: Path, tmp_path: Pat
     ]
 
 
+def test_everything_a_row_says_survives_an_import_as_talkers(tmp_path: Path) -> None:
+    root = tmp_path / "a"
+    sound(root / "media" / "c.wav", 1)
+    phones = tuple(Interval(start=0.1 * n, end=0.1 * n + 0.1, label=label) for n, label in enumerate(("", "a", "b")))
+    row = row_of(root, "media/c.wav", "c", phones=phones, stresses=(0, 1, 0), split="val", tags=("plain",))
+    CorpusManifest(CorpusHeader(name="a", layout="test", world="embedded", clips=1), [row], root).write()
+    again, _ = import_corpus("talkers", root, tmp_path / "b")
+    kept = again.rows[0].model_copy(update={"source": {}})
+    assert kept == row
+
+
+def test_names_and_fields_that_are_no_utf8_are_accounted_for(tmp_path: Path) -> None:
+    root = tmp_path / "grid"
+    video(root / "s1" / "bbaf2n.mp4", 1)
+    video(root / "s1" / "swwp2s.mp4", 2)
+    for name in (b"caf\xe9.mp4", b"caf\xe9-swwp2s.wav"):
+        (root / "s1" / os.fsdecode(name)).touch()
+    _, coverage = import_corpus("grid", root, tmp_path / "out")
+    assert (coverage.listed, coverage.found) == (3, 1)
+    written = json.loads((tmp_path / "out" / "coverage.json").read_text("utf-8"))
+    assert written["by_code"] == {"corpora.bad_row": 1, "corpora.grid_not_a_code": 1}
+
+
+def test_left_overs_of_a_killed_import_are_swept(grid: Path, tmp_path: Path) -> None:
+    left = tmp_path / "out" / "media" / ".bbaf2n.0123abcd.partial.mp4"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    os.utime(left, (0, 0))
+    import_corpus("grid", grid, tmp_path / "out", placing="copy")
+    assert not left.exists()
+
+
 def test_files_that_belong_to_a_clip_come_with_it(tmp_path: Path) -> None:
     root = tmp_path / "pairs"
     for index, name in enumerate(("sub/t.mp4", "r.mp4")):
@@ -94,8 +128,9 @@ def test_what_the_layout_does_not_tell_can_be_said(tmp_path: Path) -> None:
 def test_wrong_use_and_empty_folders_are_refused(grid: Path, tmp_path: Path) -> None:
     with pytest.raises(WrongUse, match=r"corpora\.unknown_layout"):
         import_corpus("nope", grid, tmp_path / "out")
-    with pytest.raises(WrongUse, match=r"corpora\.out_is_root"):
-        import_corpus("grid", grid, grid)
+    for out in (grid, grid / "imported"):
+        with pytest.raises(WrongUse, match=r"corpora\.out_is_root"):
+            import_corpus("grid", grid, out)
     (tmp_path / "empty").mkdir()
     with pytest.raises(BadInput, match=r"corpora\.nothing_found") as caught:
         import_corpus("grid", tmp_path / "empty", tmp_path / "out")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dubflow.corpora.listing import MediaIndex, clip_id, inside, language_code, walk
+from dubflow.corpora.listing import MediaIndex, clip_id, inside, language_code, read_lines, walk
 from dubflow.errors import BadInput
 
 
@@ -19,7 +19,7 @@ def test_paths_that_leave_the_root_are_refused(tmp_path: Path, named: str) -> No
         inside(tmp_path, named)
 
 
-@pytest.mark.parametrize("named", ["", "   ", "a\0b"])
+@pytest.mark.parametrize("named", ["", "   ", "a\0b", "q" * 5000])
 def test_what_is_no_path_is_refused(tmp_path: Path, named: str) -> None:
     with pytest.raises(BadInput, match=r"corpora\.bad_path"):
         inside(tmp_path, named)
@@ -54,6 +54,19 @@ def test_clip_ids_are_always_valid(text: str) -> None:
 def test_clip_ids_keep_what_they_can() -> None:
     assert clip_id("FrozenII@Anna_00_1305_00") == "FrozenII-Anna_00_1305_00"
     assert clip_id("s1/bbaf2n") == "s1/bbaf2n"
+
+
+def test_names_in_other_alphabets_stay_apart() -> None:
+    names = ["видео один", "видео два", "видео 1/а", "видео 1/б", "γεια", "café", "cafè"]
+    assert len({clip_id(name) for name in names}) == len(names)
+    assert clip_id("café").startswith("caf-")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_end_where_the_file_ends_them(tmp_path: Path, end: str) -> None:
+    lines = ["one\u2028and\x85more", "", " two "]
+    (tmp_path / "list").write_bytes(("\ufeff" + end.join(lines)).encode())
+    assert read_lines(tmp_path / "list") == [(1, lines[0]), (3, "two")]
 
 
 @pytest.mark.parametrize(

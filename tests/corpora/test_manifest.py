@@ -100,3 +100,11 @@ def test_ids_are_unique_and_paths_stay_inside(tmp_path: Path) -> None:
             ClipRow.model_validate(rows[1].model_dump() | {"path": path})
     with pytest.raises(ValidationError):
         ClipRow.model_validate(rows[1].model_dump() | {"frames": 3})
+    for files in (
+        {"audio": {"path": "../x", "sha256": "0"}},
+        {"audio": {"path": "/x", "sha256": "0"}},
+        {"audio": 1},
+        [],
+    ):
+        with pytest.raises(ValidationError):
+            ClipRow.model_validate(rows[1].model_dump() | {"source": {"files": files}})

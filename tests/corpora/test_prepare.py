@@ -258,8 +258,8 @@ def test_sound_much_longer_than_the_picture_is_refused(make_corpus: MakeCorpus, 
 
 
 def test_real_grid_clip_has_everything(shared_data: Path, tmp_path: Path) -> None:
-    source = tmp_path / "s1"
-    source.mkdir()
+    source = tmp_path / "grid" / "s1"
+    source.mkdir(parents=True)
     for name in ("bbaf2n.mpg", "bbaf2n.align"):
         shutil.copy(shared_data / "grid_lipnet" / name, source)
     manifest, _ = import_corpus("grid", source.parent, tmp_path / "corpus", name="grid")

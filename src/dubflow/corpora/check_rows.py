@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from dubflow.corpora.findings import Finding
-from dubflow.corpora.listing import language_code
+from dubflow.corpora.listing import ISO_639_1
 from dubflow.corpora.manifest import ClipRow, CorpusManifest
 from dubflow.corpora.settings import CheckSettings
 from dubflow.corpora.splits import speakers_of
@@ -58,7 +58,7 @@ def _facts(row: ClipRow) -> Iterator[Finding]:
     if not languages:
         yield Finding("corpora.language_unknown", "warning", row.id, "Nothing says which language is spoken.")
     for language in sorted(languages):
-        if language_code(language) != language:
+        if language not in ISO_639_1:
             yield Finding("corpora.language_code", "error", row.id, f"{language!r} is no known ISO 639-1 code.")
     if row.transcript is None:
         yield Finding("corpora.transcript_unknown", "warning", row.id, "Nothing says what is spoken.")

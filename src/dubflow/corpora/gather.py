@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 
 from dubflow.corpora.listing import Listed, Listing, ReadOptions
 from dubflow.corpora.manifest import ClipRow
@@ -147,7 +148,7 @@ def _row(clip: Listed, outcome: _Measured | BadInput, options: ReadOptions) -> C
     if outcome.extras:
         source["files"] = outcome.extras
     try:
-        return ClipRow(
+        row = ClipRow(
             id=clip.id,
             path=str(clip.path),
             sha256=facts.sha256,
@@ -162,12 +163,17 @@ def _row(clip: Listed, outcome: _Measured | BadInput, options: ReadOptions) -> C
             sample_rate=facts.sample_rate,
             words=clip.words,
             phones=clip.phones,
+            stresses=clip.stresses,
             segments=clip.segments,
             events=clip.events,
             tags=clip.tags,
             source=source,
         )
+        row.model_dump_json()
+    except PydanticSerializationError as error:  # a file name or a field that is no UTF-8
+        return Problem(clip.item, "broken", "corpora.bad_row", f"It cannot be written: {error}.")
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "row"
         return Problem(clip.item, "broken", "corpora.bad_row", f"Field {where}: {first['msg']}.")
+    return row

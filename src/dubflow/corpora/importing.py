@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from dubflow.atomic import atomic_file, write_json
+from dubflow.atomic import atomic_file, sweep, write_json
 from dubflow.config import Strict
-from dubflow.corpora.layouts import LAYOUTS, Reader
+from dubflow.corpora.layouts import LAYOUTS, OPEN_WHAT_THEY_NAME, Reader
 from dubflow.corpora.listing import ReadOptions, inside
 from dubflow.corpora.manifest import ClipRow, CorpusHeader, CorpusManifest, read_manifest
 from dubflow.corpora.result import Coverage, ImportResult
@@ -62,11 +62,15 @@ def import_corpus(
         BadInput: ``corpora.nothing_found`` when not a single clip was found, and whatever the reader refuses.
     """
     root, out = Path(root), Path(out)
-    if out.resolve() == (root if root.is_dir() else root.parent).resolve():
-        raise WrongUse("corpora.out_is_root", f"{out} is what would be read.", "Give another folder as --out.")
     options, splits, progress = options or ReadOptions(), splits or SplitOptions(), progress or Silent()
-    result = _reader(layout)(root, options, progress)
+    reader, folder = _reader(layout), root.parent if root.is_file() else root
+    # What lies below the media would be found as a second copy of everything when the same is imported again.
+    found_again = layout not in OPEN_WHAT_THEY_NAME and _below(out, options.media_root(folder))
+    if found_again or out.resolve() == folder.resolve():
+        raise WrongUse("corpora.out_is_root", f"{out} is in what would be read.", "Give another folder as --out.")
+    result = reader(root, options, progress)
     out.mkdir(parents=True, exist_ok=True)
+    sweep(out)
     write_json(out / COVERAGE, result.coverage.as_dict())
     if not result.rows:
         raise BadInput(
@@ -109,6 +113,10 @@ def _reader(layout: str) -> Reader:
     if layout not in LAYOUTS:
         raise WrongUse("corpora.unknown_layout", f"There is no layout {layout!r}.", f"Known: {', '.join(LAYOUTS)}.")
     return LAYOUTS[layout]
+
+
+def _below(folder: Path, above: Path) -> bool:
+    return folder.resolve().is_relative_to(above.resolve())
 
 
 def _world(layout: str, root: Path) -> Literal["embedded", "real"]:

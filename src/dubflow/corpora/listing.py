@@ -6,13 +6,14 @@ every layout and lives in :mod:`dubflow.corpora.gather`, which keeps the account
 
 from __future__ import annotations
 
+import hashlib
 import json
 import posixpath
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dubflow.corpora.manifest import EventMark, Segment, Split
 from dubflow.corpora.result import Problem
@@ -29,7 +30,17 @@ _LANGUAGES = {
     "english": "en", "spanish": "es", "russian": "ru", "french": "fr", "german": "de", "italian": "it", "greek": "el",
     "chinese": "zh", "mandarin": "zh", "japanese": "ja", "korean": "ko", "portuguese": "pt", "arabic": "ar",
     "hindi": "hi", "polish": "pl", "dutch": "nl", "turkish": "tr", "ukrainian": "uk", "czech": "cs", "swedish": "sv",
+    "thai": "th",
 }  # fmt: skip
+_CODES = (
+    "aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el en eo "
+    "es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is it iu ja jv ka "
+    "kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb nd ne ng "
+    "nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st su "
+    "sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu"
+)
+ISO_639_1 = frozenset(_CODES.split())
+"""The two-letter codes of languages."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +91,7 @@ class Listed:
     words: tuple[Interval, ...] = ()
     phones: tuple[Interval, ...] = ()
     segments: tuple[Segment, ...] = ()
+    stresses: tuple[Literal[0, 1, 2], ...] = ()
     events: tuple[EventMark, ...] = ()
     tags: tuple[str, ...] = ()
     source: Mapping[str, Any] = field(default_factory=dict)
@@ -176,7 +188,11 @@ def inside(root: Path, named: str) -> str:
     Raises:
         BadInput: ``corpora.path_escapes`` when it would leave ``root``, ``corpora.bad_path`` when it is no path.
     """
-    if not named.strip() or "\0" in named:
+    if (
+        not named.strip()
+        or "\0" in named
+        or any(len(part.encode("utf-8", "replace")) > 255 for part in named.split("/"))
+    ):
         raise BadInput("corpora.bad_path", f"{named!r} is not a path.", "Correct the list.")
     text = named.strip().replace("\\", "/")
     if posixpath.isabs(text):
@@ -193,9 +209,19 @@ def inside(root: Path, named: str) -> str:
 
 
 def clip_id(text: str) -> str:
-    """``text`` with what a clip id cannot hold replaced: ``FrozenII@Anna_00`` becomes ``FrozenII-Anna_00``."""
-    parts = (re.sub(r"[^A-Za-z0-9_.\-]+", "-", part).lstrip("_.-") for part in text.split("/"))
-    return "/".join(part for part in parts if part) or "clip"
+    """``text`` with what a clip id cannot hold replaced: ``FrozenII@Anna_00`` becomes ``FrozenII-Anna_00``.
+
+    Of a name in another alphabet too little stays to tell it from the next, so it ends with a digest of the whole name.
+    """
+    return "/".join(part for part in map(_id_part, text.split("/")) if part) or "clip"
+
+
+def _id_part(name: str) -> str:
+    part = re.sub(r"[^A-Za-z0-9_.\-]+", "-", name).lstrip("_.-")
+    if name.isascii():
+        return part
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{part.rstrip('-')}-{digest}" if part else digest
 
 
 def language_code(name: object) -> str | None:
@@ -229,7 +255,9 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
     Raises:
         BadInput: as :func:`read_text`.
     """
-    return [(number, line.strip()) for number, line in enumerate(read_text(path).splitlines(), 1) if line.strip()]
+    # Not splitlines: it also splits at U+2028 and others, which stand unescaped in JSON lines and in captions.
+    lines = enumerate(read_text(path).split("\n"), 1)
+    return [(number, line.strip()) for number, line in lines if line.strip()]
 
 
 def read_json(path: Path) -> Any:

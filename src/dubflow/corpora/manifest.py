@@ -84,6 +84,19 @@ class ClipRow(Strict):
             raise ValueError("must be relative and stay inside the corpus folder")
         return value
 
+    @field_validator("source")
+    @classmethod
+    def _files_stay_inside(cls, value: dict[str, Any]) -> dict[str, Any]:
+        """Files that belong to the clip are named like the clip's own: ``files: {role: {path, sha256}}``."""
+        files = value.get("files", {})
+        if not isinstance(files, dict):
+            raise ValueError("files must be an object")
+        for role, file in files.items():
+            if not isinstance(file, dict) or not all(isinstance(file.get(name), str) for name in ("path", "sha256")):
+                raise ValueError(f"the file {role!r} must have a path and a sha256")
+            cls._stays_inside(file["path"])
+        return value
+
     @model_validator(mode="after")
     def _picture_is_whole(self) -> ClipRow:
         if (self.frames is None) != (self.fps is None):

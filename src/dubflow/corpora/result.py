@@ -41,8 +41,15 @@ class Coverage:
             "found": self.found,
             **{kind: self.count(kind) for kind in ("missing", "broken", "left_out")},
             "by_code": dict(sorted(Counter(problem.code for problem in self.problems).items())),
-            "problems": [vars(problem) for problem in self.problems],
+            "problems": [
+                {name: _printable(value) for name, value in vars(problem).items()} for problem in self.problems
+            ],
         }
+
+
+def _printable(text: str) -> str:
+    """File names that are no UTF-8 reach us with lone surrogates, which cannot be written."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass

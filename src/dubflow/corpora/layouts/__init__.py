@@ -31,3 +31,5 @@ LAYOUTS: Mapping[str, Reader] = {
     "talkers": talkers.read,
     "talkvid": talkvid.read,
 }
+OPEN_WHAT_THEY_NAME = frozenset({"justdubit", "ltx", "talkers"})
+"""Layouts that open only files they name; the others look through the whole folder of the media."""

@@ -11,7 +11,8 @@ from dubflow.corpora.result import ImportResult
 from dubflow.progress import Progress
 
 _SAME_NAME = (
-    "transcript", "language", "speaker", "licence", "split", "words", "phones", "segments", "events", "tags", "sha256"
+    "transcript", "language", "speaker", "licence", "split", "words", "phones", "stresses", "segments", "events",
+    "tags", "sha256",
 )  # fmt: skip
 
 
