@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
+from threading import Thread
 from typing import TypeVar
 
 from dubflow.errors import OurFault
@@ -101,8 +102,12 @@ def map_unordered(
 def _abandon(pool: ProcessPoolExecutor) -> None:
     # Running items cannot be cancelled, and waiting for them would make Ctrl-C feel broken: end the children.
     children = list((pool._processes or {}).values())
+    manager: Thread | None = pool._executor_manager_thread  # type: ignore[assignment]  # the stubs name another class
     pool.shutdown(wait=False, cancel_futures=True)
     for child in children:
         child.terminate()
+    # The pool's own thread reaps children as well; where both do at once, ours would take one for still running.
+    if manager is not None:
+        manager.join(timeout=5)
     for child in children:
         child.join(timeout=5)
