@@ -221,6 +221,47 @@ def test_correlation_of_a_still_face_is_unknown() -> None:
     assert correlation(np.arange(5.0), 3 * np.arange(5.0) + 1) == pytest.approx(1.0)
 
 
+def test_a_run_killed_while_it_writes_a_row_goes_on(tmp_path: Path) -> None:
+    plain = {"identities": 1, "clips": 1, "languages": ["en"], "seed": 6, "size": 64, "workers": 1}
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import os, signal, sys\nfrom pathlib import Path\n"
+        "from dubflow.talkers.render import render_corpus\n"
+        "def flush(file):\n"
+        "    if '.rows' in os.readlink(f'/proc/self/fd/{file}'):\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "os.fsync = flush\n"
+        f"render_corpus(Path(sys.argv[1]), **{plain})\n"
+    )
+    out = tmp_path / "killed"
+    run = subprocess.run([sys.executable, str(script), str(out)], stderr=subprocess.DEVNULL, check=False)
+    assert run.returncode == -signal.SIGKILL
+    assert [path.name for path in out.glob(".rows/*/*") if ".partial" in path.name]
+    assert render_corpus(out, **plain, progress=Silent()).rendered == 1
+    assert not list(out.rglob("*.partial*"))
+    assert len(read_manifest(out)) == 1
+
+
+def test_a_clip_being_replaced_has_no_row_until_it_is_whole(tmp_path: Path, monkeypatch) -> None:
+    import dubflow.talkers.render as rendering
+
+    out = tmp_path / "replaced"
+    plain = TalkerSettings(size=64, mix={"plain": 1.0}, event_share=0.0)
+    _render(out, clips=1, settings=plain)
+    whole = _bytes(out)
+
+    def full_disk(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rendering, "write_align", full_disk)
+        with pytest.raises(OSError, match="no space"):
+            _render(out, clips=1, settings=plain, size=80)
+    assert not list(out.glob(".rows/*/*.json")), "the old row would vouch for the new video"
+    assert _render(out, clips=1, settings=plain).rendered == 1
+    assert _bytes(out) == whole
+
+
 @pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     script = tmp_path / "run.py"
@@ -235,11 +276,11 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     out = tmp_path / "killed"
     run = subprocess.Popen([sys.executable, str(script), str(out)], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
-    while len(list(out.glob(".rows/*/*.json"))) < 3 and time.monotonic() < deadline:
+    while len(list(out.glob(".rows/*/[!.]*.json"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.02)
     run.send_signal(signal.SIGKILL)
     run.wait()
-    finished = len(list(out.glob(".rows/*/*.json")))
+    finished = len(list(out.glob(".rows/*/[!.]*.json")))
     assert 3 <= finished < 12
     assert not (out / "manifest.json").exists()
     again = subprocess.run([sys.executable, str(script), str(out)], capture_output=True, text=True, check=True)
@@ -262,11 +303,11 @@ def test_ctrl_c_leaves_no_half_written_file(tmp_path: Path) -> None:
     out = tmp_path / "interrupted"
     run = subprocess.Popen([sys.executable, str(script), str(out)], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
-    while len(list(out.glob(".rows/*/*.json"))) < 2 and time.monotonic() < deadline:
+    while len(list(out.glob(".rows/*/[!.]*.json"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.02)
     run.send_signal(signal.SIGINT)
     assert run.wait(timeout=30) != 0
     assert not list(out.rglob("*.partial*"))
-    for row in out.glob(".rows/*/*.json"):
+    for row in out.glob(".rows/*/[!.]*.json"):
         kept = json.loads(row.read_text())
         assert sha256_file(out / kept["row"]["path"]) == kept["row"]["sha256"]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -110,3 +114,24 @@ def test_unknown_phones_are_refused() -> None:
     with pytest.raises(BadInput) as caught:
         mouth_curves(_spoken(["nonsense"]), frame_centres(10))
     assert caught.value.code == "speech.unknown_phone"
+
+
+def test_the_number_of_threads_changes_no_bit() -> None:
+    script = (
+        "import numpy as np\n"
+        "from dubflow.speech.intervals import Interval\n"
+        "from dubflow.talkers.visemes import frame_centres, mouth_curves\n"
+        "phones = [Interval(start=0.3 + n / 9, end=0.3 + (n + 1) / 9, label='aliseno'[n % 7]) for n in range(90)]\n"
+        "curves = mouth_curves(phones, frame_centres(258))\n"
+        "print(curves.width.tobytes().hex(), curves.openness.tobytes().hex())\n"
+    )
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "OPENBLAS_NUM_THREADS": threads},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for threads in ("1", "2", "3")
+    }
+    assert len(outputs) == 1

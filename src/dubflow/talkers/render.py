@@ -21,7 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from dubflow.atomic import sweep, write_json
+from dubflow.atomic import PARTIAL, sweep, write_json
 from dubflow.config import validated
 from dubflow.corpora.align_file import write_align
 from dubflow.corpora.manifest import HEADER, ClipRow, CorpusHeader, CorpusManifest, EventMark
@@ -127,6 +127,8 @@ def render_corpus(
 
 def render_clip(plan: ClipPlan, out: Path, synthesizer: Synthesizer) -> ClipRow:
     """Render one clip into the corpus folder ``out``: its video, its ``.align`` and last its row."""
+    # An older row must not vouch for files that this run may leave half replaced.
+    _row_path(plan, out).unlink(missing_ok=True)
     sound = soundtrack(plan, synthesizer)
     media, align = _media_path(plan, out), _media_path(plan, out).with_suffix(".align")
     pictures = paint_clip(plan, perform(plan, sound), sound.frames)
@@ -225,8 +227,9 @@ def _finished(plan: ClipPlan, out: Path) -> ClipRow | None:
 
 def _refuse_other_corpus(out: Path, plans: Sequence[ClipPlan]) -> None:
     planned = {plan.id for plan in plans}
-    kept = {path.relative_to(out / _ROWS).with_suffix("").as_posix() for path in (out / _ROWS).glob("*/*.json")}
-    strangers = sorted(kept - planned)
+    # A run that was killed while it wrote a row leaves a partial file beside it, which is no row.
+    rows = (path for path in (out / _ROWS).glob("*/*.json") if PARTIAL not in path.name)
+    strangers = sorted({path.relative_to(out / _ROWS).with_suffix("").as_posix() for path in rows} - planned)
     foreign = (out / HEADER).is_file() and not (out / _ROWS).is_dir()
     if strangers or foreign:
         what = f"{len(strangers)} clips that this one has not ({strangers[0]}, …)" if strangers else "another manifest"

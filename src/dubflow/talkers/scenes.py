@@ -24,7 +24,7 @@ from dubflow.talkers.scripts import FreeSentence, GridCommand, Script
 from dubflow.talkers.settings import Kind, TalkerSettings
 from dubflow.talkers.voices import SpeakerVoice, voice_of
 
-WORLD_VERSION: Final = "1"
+WORLD_VERSION: Final = "2"
 """Raised when equal plans no longer give equal clips; part of every digest."""
 
 FRAME_RATE: Final = 25

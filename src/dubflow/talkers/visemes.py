@@ -111,7 +111,8 @@ def _blend(pulls: Sequence[_Pull], times: Curve, feature: str) -> Curve:
     exponent = outside / decay
     weights = strengths[None, :] * np.exp(exponent.min(axis=1, keepdims=True) - exponent)
     # A mean lies between its targets; rounding may leave it a hair outside.
-    mean: Curve = (weights @ targets) / weights.sum(axis=1)
+    # No matrix product: BLAS adds in another order with another number of threads, and a clip's bytes would follow.
+    mean: Curve = (weights * targets).sum(axis=1) / weights.sum(axis=1)
     return np.clip(mean, targets.min(), targets.max())
 
 
