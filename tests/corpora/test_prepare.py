@@ -83,6 +83,16 @@ def test_other_settings_make_other_arrays(make_corpus: MakeCorpus, tmp_path: Pat
     assert same.done == 0  # how large shards are changes nothing in them
 
 
+@pytest.mark.parametrize("content", ["", "[]", '{"format": "dubflow.prepared/0"}'])
+def test_an_index_that_does_not_read_is_written_again(make_corpus: MakeCorpus, tmp_path: Path, content: str) -> None:
+    manifest, out = make_corpus(3), tmp_path / "out"
+    _prepare(manifest, out)
+    (out / "index.json").write_text(content)
+    report = _prepare(manifest, out)
+    assert (report.done, report.found) == (0, 3)
+    assert PreparedSet(out).verify() == ()
+
+
 def test_what_fails_is_recorded_and_the_others_go_on(make_corpus: MakeCorpus, tmp_path: Path) -> None:
     manifest, out = make_corpus(4), tmp_path / "out"
     manifest.media_path(manifest.rows[0]).write_bytes(b"something else")

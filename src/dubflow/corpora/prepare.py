@@ -146,6 +146,14 @@ def clip_key(row: ClipRow, settings: PrepareSettings, tools: Tools) -> str:
     )
 
 
+def _earlier_index(out: Path) -> PreparedIndex | None:
+    """The index of an earlier run, None where none reads: clips are found by their keys anyway."""
+    try:
+        return read_index(out) if (out / INDEX).is_file() else None
+    except BadInput:
+        return None
+
+
 class _Run:
     """One run over one corpus."""
 
@@ -164,7 +172,7 @@ class _Run:
         self.ids_of: dict[str, list[str]] = {}  # equal clips have one key
         for clip_id, key in self.keys.items():
             self.ids_of.setdefault(key, []).append(clip_id)
-        self.earlier = read_index(out) if (out / INDEX).is_file() else None
+        self.earlier = _earlier_index(out)
         self.failed: dict[str, FailedClip] = self._known_failures()
         self.done = 0
 

@@ -26,6 +26,7 @@ and ``L = ceil(16 F / 5)`` tokens (each may be absent; ``reasons`` says why):
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,8 +122,9 @@ def write_index(root: Path, index: PreparedIndex) -> bool:
     """Write the index unless the same one is there already; returns whether it was written."""
     content = index.model_dump(mode="json")
     path = Path(root) / INDEX
-    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) == content:
-        return False
+    with contextlib.suppress(OSError, ValueError):  # none there, or one that does not read: it is written
+        if json.loads(path.read_text(encoding="utf-8")) == content:
+            return False
     write_json(path, content)
     return True
 
