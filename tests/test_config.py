@@ -62,8 +62,8 @@ def test_values_do_not_change_after_validation() -> None:
 
 
 def test_environment_sets_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DUBFLOW_WORKERS", "3")
-    assert Settings().workers == 3
-    monkeypatch.setenv("DUBFLOW_WORKERS", "0")
+    monkeypatch.setenv("DUBFLOW_DECODE_SECONDS", "3")
+    assert Settings().decode_seconds == 3
+    monkeypatch.setenv("DUBFLOW_DECODE_SECONDS", "0")
     with pytest.raises(ValidationError):
         Settings()

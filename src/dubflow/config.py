@@ -28,7 +28,6 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="DUBFLOW_", extra="ignore", frozen=True)
 
     home: Path = Field(Path("demo"), description="Where commands put what they make when no --out is given.")
-    workers: int | None = Field(None, ge=1, description="Worker processes; by default one a processor core.")
     decode_seconds: float = Field(7200.0, gt=0, description="Longest clip accepted, in seconds of media.")
     decode_bytes: int = Field(8 * 2**30, gt=0, description="Largest file accepted, in bytes.")
     decode_wall_s: float = Field(600.0, gt=0, description="Wall time after which the decoding child is ended.")

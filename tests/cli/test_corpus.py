@@ -29,6 +29,14 @@ def test_dry_run_of_render_plans_and_writes_nothing(tmp_path: Path, answer: Answ
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("workers", "exit_code"), [("1", 0), ("0", 2)])
+def test_the_environment_may_set_the_workers_of_every_verb(
+    workers: str, exit_code: int, corpus: Path, answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DUBFLOW_WORKERS", workers)
+    answer("corpus", "check", corpus, exit_code=exit_code)
+
+
 def test_a_size_that_cannot_be_drawn_is_refused_by_name(tmp_path: Path, answer: Answer) -> None:
     error = answer("talkers", "render", "--out", tmp_path, "--size", "9", exit_code=3)["error"]
     assert error["code"] == "config.bad_preset"

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON document on standard output.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and change nothing.")]
 PIPE_WIDTH = 160
-Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes; by default one a processor core.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, envvar="DUBFLOW_WORKERS", help="Worker processes; by default one a processor core."),
+]
 
 
 def emit(result: dict[str, Any], as_json: bool, human: Callable[[Console], None]) -> None:
