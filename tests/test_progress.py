@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dubflow.progress import Estimate, human_seconds, reporting, track
+from dubflow.progress import Estimate, human_seconds, reporting
 
 
 @given(total=st.integers(2, 500), cached=st.integers(0, 400), worked=st.integers(1, 400), pace=st.floats(0.01, 100))
@@ -56,8 +56,9 @@ def test_a_total_that_is_learned_later_is_told_and_counted() -> None:
     assert lines[-1].startswith("import: 2/2 clips (100 %)")
 
 
-def test_track_passes_every_item_on(capsys: pytest.CaptureFixture[str]) -> None:
-    assert list(track(iter("abc"), "spell", 3, "letters")) == list("abc")
+def test_reports_stay_off_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    with reporting("spell", 3, "letters") as report:
+        report.advance(3)
     captured = capsys.readouterr()
     assert captured.out == "", "standard output belongs to --json"
     assert "spell: 3/3 letters" in captured.err

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol, TextIO, TypeVar
-
-T = TypeVar("T")
+from typing import Protocol, TextIO
 
 
 class Progress(Protocol):
@@ -168,11 +166,3 @@ def reporting(what: str, total: int | None, unit: str = "items", stream: TextIO 
             bar.stop()
     else:
         yield _Lines(what, unit, total, stream or sys.stderr)
-
-
-def track(items: Iterable[T], what: str, total: int, unit: str = "items") -> Iterator[T]:
-    """Iterate with a report."""
-    with reporting(what, total, unit) as report:
-        for item in items:
-            yield item
-            report.advance()

@@ -25,7 +25,6 @@ INNER_LIPS = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 3
 
 FOREHEAD = 10
 CHIN = 152
-NOSE_BASE = 2
 
 # The iBUG 300-W order of 68 points (Sagonas et al., "300 Faces in-the-Wild", 2013), each with the nearest mesh point:
 # jaw 0-16, left brow 17-21, right brow 22-26, bridge 27-30, nostrils 31-35, left eye 36-41, right eye 42-47, outer lips

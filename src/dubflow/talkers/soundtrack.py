@@ -18,7 +18,7 @@ import numpy.typing as npt
 from dubflow.corpora.manifest import Segment
 from dubflow.errors import OurFault
 from dubflow.speech.espeak import Synthesizer, Utterance
-from dubflow.speech.intervals import Interval, filled
+from dubflow.speech.intervals import Interval, filled, shifted
 from dubflow.talkers.events import mix_events
 from dubflow.talkers.scenes import FRAME_RATE, ClipPlan, Turn
 
@@ -252,9 +252,5 @@ def _switch_places(plan: ClipPlan, speeches: Sequence[_Speech], rng: np.random.G
 
 def _placed(speech: _Speech, start: float, sample_rate: int) -> SpokenTurn:
     onset = math.ceil(start * sample_rate)  # never nearer to what comes before than was asked for
-    shift = onset / sample_rate
-    moved = [
-        tuple(Interval(start=one.start + shift, end=one.end + shift, label=one.label) for one in intervals)
-        for intervals in (speech.phones, speech.words)
-    ]
-    return SpokenTurn(speech.turn, speech.waveform, onset - speech.margin, moved[0], speech.stresses, moved[1])
+    phones, words = (tuple(shifted(one, onset / sample_rate)) for one in (speech.phones, speech.words))
+    return SpokenTurn(speech.turn, speech.waveform, onset - speech.margin, phones, speech.stresses, words)
