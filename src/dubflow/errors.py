@@ -87,6 +87,11 @@ EXTRAS = {
     "praatio": "speech",
     "pyworld": "speech",
     "torch": "features",
+    "lightning": "diflow",
+    "mlflow": "tracking",
+    "jiwer": "judging",
+    "pystoi": "judging",
+    "pesq": "judging",
     "dvc": "data",
 }
 """Importable modules that only an extra brings, and which."""

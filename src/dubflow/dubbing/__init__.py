@@ -1,0 +1,1 @@
+"""One job: a request, its segments, an engine, the stitched result."""

@@ -1,0 +1,1 @@
+"""Metrics of clips, whoever made them; never imports an engine."""

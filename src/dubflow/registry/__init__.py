@@ -1,0 +1,1 @@
+"""MLflow: where runs are recorded. The only room that imports it."""
