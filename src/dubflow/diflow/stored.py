@@ -1,0 +1,298 @@
+"""Stored models: a folder of weights, facts, card, lineage and the codec that the model speaks with.
+
+===================== ==================================================================
+``model.safetensors`` weights of one network, every name of it and no other
+``model.json``        :class:`ModelFacts`: which network, its figures, what it was fed with
+``card.md``           for a person
+``lineage.json``      what it was made from and how
+``codec/``            a copy of the codec folder
+===================== ==================================================================
+
+Nothing in it is code: safetensors, JSON and Markdown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from dubflow.atomic import PARTIAL, write_json
+from dubflow.config import Strict
+from dubflow.corpora.tensorfile import write_tensors
+from dubflow.diflow.nets.dubber import DubberNetwork
+from dubflow.diflow.nets.settings import NetSettings
+from dubflow.diflow.nets.tts import TtsNetwork
+from dubflow.errors import BadInput, WrongUse
+from dubflow.media.digest import sha256_file
+from dubflow.speech.codecs import Codec
+from dubflow.speech.codecs.stored import load_codec
+
+FORMAT = "dubflow.diflow/1"
+FACTS = "model.json"
+WEIGHTS = "model.safetensors"
+CARD = "card.md"
+LINEAGE = "lineage.json"
+CODEC = "codec"
+
+STARTER = "starter"
+"""Name of the model that comes with the package."""
+
+Stage = Literal["tts", "dubber"]
+Network = TtsNetwork | DubberNetwork
+
+
+class ModelFacts(Strict):
+    """What stands in ``model.json``."""
+
+    format: Literal["dubflow.diflow/1"] = "dubflow.diflow/1"
+    stage: Stage = Field(description="tts: stage 1, speaks text; dubber: stage 2, speaks text to a silent clip.")
+    settings: NetSettings = Field(description="Figures of the network.")
+    codec: str = Field(description="Id of the codec whose tokens it speaks.")
+    extractors: dict[str, str] = Field(description="Ids of landmarker, lip and face features, and of the phonemes.")
+    prepare: dict[str, Any] = Field(
+        default_factory=dict, description="Settings of prepare that its features were made with; empty: the defaults."
+    )
+    world: Literal["embedded", "real"] = Field(description="Whether it was trained on rendered or on real people.")
+    languages: tuple[str, ...] = Field(description="Languages of its training material.")
+    preset: str = Field(description="Name of the preset that it was trained with.")
+    steps: int = Field(ge=0, description="Steps of training.")
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """A model as it was read: its network is in eval mode, in float32, on the processor."""
+
+    facts: ModelFacts
+    network: Network
+    codec_folder: Path
+    folder: Path
+
+    def codec(self) -> Codec:
+        """The codec that lies in the folder.
+
+        Raises:
+            BadInput: what ``load_codec`` says; ``diflow.codec_disagrees`` when it is not the one of the facts.
+        """
+        return _checked_codec(self.codec_folder, self.facts)
+
+    @property
+    def dubber(self) -> DubberNetwork:
+        """The network of a model of stage 2.
+
+        Raises:
+            WrongUse: ``diflow.wrong_stage``.
+        """
+        if isinstance(self.network, DubberNetwork):
+            return self.network
+        raise _wrong_stage(self, "dubber")
+
+    @property
+    def tts(self) -> TtsNetwork:
+        """The network of a model of stage 1.
+
+        Raises:
+            WrongUse: ``diflow.wrong_stage``.
+        """
+        if isinstance(self.network, TtsNetwork):
+            return self.network
+        raise _wrong_stage(self, "tts")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over facts and weights: equal digests speak alike."""
+        parts = [sha256_file(self.folder / name) for name in (FACTS, WEIGHTS)]
+        return hashlib.sha256("".join(parts).encode()).hexdigest()
+
+
+def build_network(stage: Stage, settings: NetSettings) -> Network:
+    """A new network of a stage, with random weights."""
+    return TtsNetwork(settings) if stage == "tts" else DubberNetwork(settings)
+
+
+def save_model(
+    folder: Path,
+    network: Network,
+    facts: ModelFacts,
+    *,
+    card: str,
+    lineage: Mapping[str, Any],
+    codec: Path,
+    weights: Literal["float32", "float16"] = "float32",
+) -> None:
+    """Write a model; the folder appears whole or not at all. An older model at its place is replaced.
+
+    Args:
+        network: of the stage that ``facts`` name; its weights are copied to the processor.
+        card: Markdown.
+        lineage: JSON types only.
+        codec: folder of the codec, which is copied.
+        weights: how they are kept; float16 halves the file and rounds.
+
+    Raises:
+        WrongUse: ``diflow.folder_is_a_stranger`` when something that is no model lies there, ``diflow.wrong_stage``.
+        BadInput: ``diflow.codec_disagrees``, ``diflow.bad_weights_file`` for weights that are not finite.
+    """
+    folder = Path(folder)
+    if not isinstance(network, TtsNetwork if facts.stage == "tts" else DubberNetwork):
+        raise WrongUse("diflow.wrong_stage", f"A {type(network).__name__} is no network of the stage {facts.stage!r}.")
+    if folder.exists() and not _replaceable(folder):
+        raise WrongUse(
+            "diflow.folder_is_a_stranger", f"{folder} exists and is no stored model.", "Name a new or empty folder."
+        )
+    _checked_codec(codec, facts)
+    arrays = {
+        name: value.detach().to("cpu", torch.float32).numpy().astype(weights)
+        for name, value in network.state_dict().items()
+    }
+    broken = sorted(name for name, array in arrays.items() if not np.isfinite(array).all())
+    if broken:
+        raise BadInput(
+            "diflow.bad_weights_file",
+            f"Weights are not finite: {', '.join(broken[:3])} ({len(broken)} in all).",
+            "The training diverged, or float16 is too narrow for them.",
+        )
+    part = _beside(folder)
+    part.mkdir(parents=True)
+    try:
+        write_tensors(part / WEIGHTS, arrays, {"format": "pt"})
+        write_json(part / FACTS, facts.model_dump(mode="json"))
+        write_json(part / LINEAGE, dict(lineage))
+        (part / CARD).write_text(card.rstrip("\n") + "\n", encoding="utf-8")
+        shutil.copytree(codec, part / CODEC)
+        _take_place(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def load_model(folder: Path) -> StoredModel:
+    """Read what :func:`save_model` wrote.
+
+    Raises:
+        BadInput: ``diflow.not_a_model``, ``diflow.unknown_format``, ``diflow.bad_model_facts``,
+            ``diflow.bad_weights_file`` when weights are missing, damaged, of other names or shapes, or not finite.
+    """
+    folder = Path(folder)
+    facts = read_facts(folder)
+    network = build_network(facts.stage, facts.settings)
+    try:
+        state = {name: value.to(torch.float32) for name, value in load_file(folder / WEIGHTS).items()}
+        network.load_state_dict(state, strict=True)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise _bad_weights(folder, str(error)) from error
+    broken = sorted(name for name, value in state.items() if not bool(torch.isfinite(value).all()))
+    if broken:
+        raise _bad_weights(folder, f"{broken[0]} is not finite")
+    if not (folder / CODEC).is_dir():
+        raise BadInput("diflow.not_a_model", f"{folder} has no codec.", "Store the model again; it has a codec/ in it.")
+    return StoredModel(facts, network.eval(), folder / CODEC, folder)
+
+
+def read_facts(folder: Path) -> ModelFacts:
+    """The facts of a stored model, without its weights.
+
+    Raises:
+        BadInput: ``diflow.not_a_model``, ``diflow.unknown_format``, ``diflow.bad_model_facts``.
+    """
+    path = Path(folder) / FACTS
+    if not path.is_file():
+        raise BadInput(
+            "diflow.not_a_model",
+            f"{folder} holds no stored model (no {FACTS}).",
+            "Train one: dubflow train dubber; its result lies in OUT/model.",
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            found = content.get("format") if isinstance(content, dict) else None
+            raise BadInput(
+                "diflow.unknown_format",
+                f"{path} is of format {found!r}; this dubflow reads {FORMAT}.",
+                "Store the model again with this version.",
+            )
+        return ModelFacts.model_validate(content)
+    except (OSError, ValueError, ValidationError) as error:
+        raise BadInput(
+            "diflow.bad_model_facts", f"{path} does not describe a model: {error}", "Store the model again."
+        ) from error
+
+
+def find_model(name: str | Path) -> Path:
+    """Folder of a model: ``starter`` is the one that comes with the package, anything else is a path.
+
+    Raises:
+        BadInput: ``diflow.no_starter``, ``diflow.not_a_model``.
+    """
+    if str(name) == STARTER:
+        folder = Path(__file__).parents[1] / "starter" / "diflow"
+        if not (folder / FACTS).is_file():
+            raise BadInput(
+                "diflow.no_starter",
+                "This installation has no starter model.",
+                "Train one (dubflow train tts, then dubflow train dubber) and name its folder.",
+            )
+        return folder
+    folder = Path(name)
+    read_facts(folder)
+    return folder
+
+
+def _replaceable(folder: Path) -> bool:
+    """Whether nothing is lost that is not ours: an empty folder, or an older model."""
+    if not folder.is_dir():
+        return False
+    return not any(folder.iterdir()) or ((folder / FACTS).is_file() and (folder / WEIGHTS).is_file())
+
+
+def _beside(folder: Path) -> Path:
+    # Names that a sweep knows, should we be killed half-way.
+    return folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}{PARTIAL}")
+
+
+def _take_place(part: Path, folder: Path) -> None:
+    """``part`` becomes ``folder``; what lay there goes once it has been moved away."""
+    old = _beside(folder)
+    if folder.exists():
+        folder.rename(old)
+    part.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _checked_codec(folder: Path, facts: ModelFacts) -> Codec:
+    codec = load_codec(folder)
+    if codec.id != facts.codec:
+        raise BadInput(
+            "diflow.codec_disagrees",
+            f"The model speaks the tokens of {facts.codec}; {folder} holds {codec.id}.",
+            "A model and its codec belong together: use the codec that its training data was encoded with.",
+        )
+    return codec
+
+
+def _bad_weights(folder: Path, problem: str) -> BadInput:
+    lines = problem.strip().splitlines() or ["nothing is known"]
+    return BadInput(
+        "diflow.bad_weights_file",
+        f"{folder / WEIGHTS} are not the weights that {FACTS} describes: {lines[0]}",
+        "Copy or store the model again.",
+        problems=[line.strip() for line in lines[:5]],
+    )
+
+
+def _wrong_stage(model: StoredModel, wanted: Stage) -> WrongUse:
+    return WrongUse(
+        "diflow.wrong_stage",
+        f"{model.folder} is a model of the stage {model.facts.stage!r}; this needs {wanted!r}.",
+        "dubflow train dubber makes the one that dubs, dubflow train tts the one that only speaks.",
+    )
