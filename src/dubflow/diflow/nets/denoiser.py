@@ -131,7 +131,7 @@ class FlowDenoiser(nn.Module):
         """``W e`` of streams ``first ...`` alone, without bias: ``[B, q, T, D]`` to ``[B, T, D]``."""
         width = self.shape.width
         weight = self.join.weight[:, first * width : (first + streams.shape[1]) * width]
-        side_by_side = streams.transpose(1, 2).reshape(streams.shape[0], streams.shape[2], -1)
+        side_by_side = streams.transpose(1, 2).flatten(2)
         return functional.linear(side_by_side, weight)
 
     def _tables(self) -> Tensor:

@@ -11,6 +11,7 @@ Letters: B batch, N phonemes, F frames, L tokens, m, n, k books, A and D widths,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -27,11 +28,14 @@ from dubflow.diflow.nets.distillation import distillation_loss
 from dubflow.diflow.nets.fapro import FaceToProsody
 from dubflow.diflow.nets.grid import alignment_matrix, inside_of
 from dubflow.diflow.nets.losses import LossParts
-from dubflow.diflow.nets.prompt import prior_condition
+from dubflow.diflow.nets.prompt import no_condition, prior_condition
 from dubflow.diflow.nets.settings import NetSettings
 from dubflow.diflow.nets.synchronizer import Synchronized, Synchronizer
 from dubflow.diflow.nets.text import PhonemeEncoder, Text
 from dubflow.diflow.nets.tts import TtsNetwork
+from dubflow.errors import WrongUse
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -55,12 +59,12 @@ class Plan:
 
     Attributes:
         synchronized: h_sync, maps and durations.
-        prior: z~_p ``[B, m, L, A]``.
+        prior: z~_p ``[B, m, L, A]``, or None where settings leave the face out.
         content: z_s, h~_p2c and content logits.
     """
 
     synchronized: Synchronized
-    prior: Tensor
+    prior: Tensor | None
     content: Content
 
 
@@ -70,12 +74,12 @@ class DubberOutput:
 
     Attributes:
         plan: as above.
-        ctc: log-probabilities ``[B, L, P + 1]``.
+        ctc: log-probabilities ``[B, L, P + 1]``, or None without the head.
         flow_logits: ``[B, m + k, L, V]``.
     """
 
     plan: Plan
-    ctc: Tensor
+    ctc: Tensor | None
     flow_logits: Tensor
 
 
@@ -86,39 +90,49 @@ class DubberNetwork(nn.Module):
         super().__init__()
         self.settings = settings
         self.encoder = PhonemeEncoder(settings)
-        self.fapro = FaceToProsody(settings)
+        self.fapro = FaceToProsody(settings) if settings.face_prior else None
         self.synchronizer = Synchronizer(settings)
         self.adaptation = ContentAdaptation(settings)
         self.denoiser = FlowDenoiser(settings)
-        self.ctc = CtcHead(settings)
+        self.ctc = CtcHead(settings) if settings.ctc_head else None
 
     def adopt(self, teacher: TtsNetwork) -> None:
-        """Start from stage 1: phoneme encoder, content model and denoiser take the teacher's weights."""
+        """Start from stage 1: phoneme encoder, content model and denoiser take the teacher's weights.
+
+        Projection and Content Head are frozen from then on (3.4.3).
+        """
         self.encoder.load_state_dict(teacher.encoder.state_dict())
         self.adaptation.adopt(teacher.content)
         self.denoiser.load_state_dict(teacher.denoiser.state_dict())
+
+    def start_alone(self) -> None:
+        """Start without stage 1 (Table 3, row 2): Projection and Content Head, adopted from none, are trained too."""
+        self.adaptation.start_alone()
 
     def forward(self, text: Text, picture: Picture, speaker: Tensor, noisy: Tensor, t: Tensor) -> DubberOutput:
         """One training pass over ``x_t`` ``[B, m + k, L]`` at times ``[B]``; ``speaker`` is ``[B, D_s]``."""
         plan = self.plan(text, picture)
         logits = self.denoiser(noisy, t, self.context(plan, speaker))
-        return DubberOutput(plan, self.ctc(plan.synchronized.hidden), logits)
+        return DubberOutput(plan, None if self.ctc is None else self.ctc(plan.synchronized.hidden), logits)
 
     def plan(self, text: Text, picture: Picture) -> Plan:
         """What is said when; the clip's frames alone decide the length, ``L = ceil(16 F / 5)``."""
         synchronized = self.synchronizer(picture.lips, picture.frames, self.encoder(text), text.lengths)
-        prior = self.fapro(picture.face, picture.frames)
+        prior = None if self.fapro is None else self.fapro(picture.face, picture.frames)
         return Plan(synchronized, prior, self.adaptation(prior, synchronized.hidden, synchronized.inside))
 
     def context(self, plan: Plan, speaker: Tensor) -> Context:
         """What the denoiser sees (3.4.4): z~_p in place of the reference's prosody, zeros for its acoustics, h~_p2c."""
-        synchronized = plan.synchronized
-        condition = prior_condition(self.fapro.widened(plan.prior, synchronized.inside), synchronized.lengths)
-        return self.denoiser.prepare(condition, plan.content.hidden, synchronized.lengths, speaker)
+        synchronized, content = plan.synchronized, plan.content.hidden
+        if self.fapro is None or plan.prior is None:
+            condition = no_condition(content, self.settings.books.prosody)
+        else:
+            condition = prior_condition(self.fapro.widened(plan.prior, synchronized.inside), synchronized.lengths)
+        return self.denoiser.prepare(condition, content, synchronized.lengths, speaker)
 
 
 class DubbingWeights(Strict):
-    """Weights of Eq. 7 (B.3). A weight of 0 leaves the part out: the ablations of Table 3."""
+    """Weights of Eq. 7 (B.3). A part of weight 0 is not even computed: rows 3 to 7 of Table 3."""
 
     content: float = Field(1.0, ge=0, description="lambda 1, of the content.")
     ctc: float = Field(0.1, ge=0, description="lambda 2, of CTC.")
@@ -137,14 +151,15 @@ class DubberTargets:
         flow: prosody and acoustic codes ``[B, m + k, L]``, pad beyond each length.
         frame_durations: frames of each phoneme, integers ``[B, N]``, summing to F.
         token_durations: tokens of each phoneme, integers ``[B, N]``, summing to L.
-        teacher: z_t ``[B, L', A]`` of the frozen teacher, and its lengths ``[B]``.
+        teacher: z_t ``[B, L', A]`` of the frozen teacher, and its lengths ``[B]``; None is enough where the
+            distillation has weight 0.
     """
 
     content: Tensor
     flow: Tensor
     frame_durations: Tensor
     token_durations: Tensor
-    teacher: tuple[Tensor, Tensor]
+    teacher: tuple[Tensor, Tensor] | None
 
 
 def dubbing_loss(
@@ -158,33 +173,50 @@ def dubbing_loss(
     weights: DubbingWeights | None = None,
     scope: Scope = "all",
 ) -> LossParts:
-    """Eq. 7, part by part; ``frames`` ``[B]``, ``noisy`` is ``x_t`` ``[B, m + k, L]``."""
-    book, weights = settings.books.vocabulary, weights or DubbingWeights()
+    """Eq. 7, part by part; ``frames`` ``[B]``, ``noisy`` is ``x_t`` ``[B, m + k, L]``.
+
+    Parts of weight 0 are neither computed nor listed.
+
+    Raises:
+        WrongUse: ``diflow.bad_weights`` when a part has a weight, and not what it is computed from.
+    """
+    weights = weights or DubbingWeights()
+    kept = {name: weight for name, weight in weights.model_dump().items() if weight > 0}
     synchronized, content = output.plan.synchronized, output.plan.content
-    frames_inside = inside_of(frames, synchronized.video_map.weights.shape[1])
-    video = _aligned(synchronized.video_map, targets.frame_durations, frames_inside, text, settings)
-    speech = _aligned(synchronized.speech_map, targets.token_durations, synchronized.inside, text, settings)
-    ctc = ctc_loss(output.ctc, synchronized.lengths, text)
-    said, said_lengths = targets.teacher
-    return LossParts(
-        values={
-            "content": code_cross_entropy(content.logits, targets.content, vocabulary=book),
-            "ctc": ctc.value,
-            "distill": distillation_loss(
-                content.features, synchronized.inside, said, inside_of(said_lengths, said.shape[1])
-            ),
-            "flow": posterior_cross_entropy(output.flow_logits, targets.flow, noisy, scope=scope, vocabulary=book),
-            "video_text": video.value,
-            "speech_text": speech.value,
-        },
-        weights=weights.model_dump(),
-        counts={
-            "phonemes_without_frame": video.skipped_phonemes,
-            "phonemes_without_token": speech.skipped_phonemes,
-            "items_too_short_for_ctc": ctc.skipped,
-            "items_with_more_phonemes_than_frames": int(synchronized.alignment.relaxed.sum()),
-        },
-    )
+    values: dict[str, Tensor] = {}
+    counts = {"items_with_more_phonemes_than_frames": int(synchronized.alignment.relaxed.sum())}
+    if "content" in kept:
+        values["content"] = code_cross_entropy(content.logits, targets.content, vocabulary=settings.books.vocabulary)
+    if "ctc" in kept:
+        ctc = ctc_loss(_needed(output.ctc, "ctc", "the CTC head"), synchronized.lengths, text)
+        values["ctc"], counts["items_too_short_for_ctc"] = ctc.value, ctc.skipped
+    if "distill" in kept:
+        said, lengths = _needed(targets.teacher, "distill", "what the teacher says")
+        values["distill"] = distillation_loss(
+            content.features, synchronized.inside, said, inside_of(lengths, said.shape[1])
+        )
+    if "flow" in kept:
+        values["flow"] = posterior_cross_entropy(
+            output.flow_logits, targets.flow, noisy, scope=scope, vocabulary=settings.books.vocabulary
+        )
+    if "video_text" in kept:
+        inside = inside_of(frames, synchronized.video_map.weights.shape[1])
+        video = _aligned(synchronized.video_map, targets.frame_durations, inside, text, settings)
+        values["video_text"], counts["phonemes_without_frame"] = video.value, video.skipped_phonemes
+    if "speech_text" in kept:
+        speech = _aligned(synchronized.speech_map, targets.token_durations, synchronized.inside, text, settings)
+        values["speech_text"], counts["phonemes_without_token"] = speech.value, speech.skipped_phonemes
+    return LossParts(values, kept, counts)
+
+
+def _needed(thing: T | None, part: str, name: str) -> T:
+    if thing is None:
+        raise WrongUse(
+            "diflow.bad_weights",
+            f"The loss part {part!r} has a weight, and {name} is missing.",
+            f"Give it, or set the weight {part} to 0.",
+        )
+    return thing
 
 
 def _aligned(

@@ -89,6 +89,21 @@ def prior_condition(prior: Tensor, lengths: Tensor) -> Condition:
     return Condition(prior, None, lengths)
 
 
+def no_condition(content: Tensor, books: int) -> Condition:
+    """Stage 2 without FaPro: nothing lies in front of the target, R = 0.
+
+    An ``e_cond`` of L times zero would say no more and double the sequence.
+
+    Args:
+        content: ``[B, n, L, D]``; gives batch, width, type and device.
+        books: m.
+    """
+    batch, _, _, width = content.shape
+    return Condition(
+        content.new_zeros(batch, books, 0, width), None, torch.zeros(batch, dtype=torch.int64, device=content.device)
+    )
+
+
 def crop_reference(tokens: Reference, sources: Sequence[torch.Generator], *, pad: int, share: float = 0.3) -> Reference:
     """A random stretch of each item, ``share`` of its length (at least one token), for training on single utterances.
 

@@ -117,7 +117,11 @@ class AlignmentSettings(Strict):
 
 
 class NetSettings(Strict):
-    """Both stages."""
+    """Both stages.
+
+    ``face_prior`` and ``fuse_prior`` off are rows 9 and 8 of the paper's Table 3; parameters that are unused then are
+    not built.
+    """
 
     width: int = Field(256, ge=2, description="A, width of text, alignment and FaPro.")
     speaker: int = Field(256, ge=1, description="D_s, length of the codec's speaker vector.")
@@ -129,6 +133,18 @@ class NetSettings(Strict):
     denoiser: DenoiserSettings = DenoiserSettings()
     temporal: TemporalSettings = TemporalSettings()
     alignment: AlignmentSettings = AlignmentSettings()
+    face_prior: bool = Field(
+        True, description="Stage 2 reads a prosody prior from the face (FaPro); off, nothing of the face is read."
+    )
+    fuse_prior: bool = Field(
+        True, description="The prior is fused into content as well; off, it reaches the denoiser alone."
+    )
+    ctc_head: bool = Field(True, description="Stage 2 has the head of the CTC loss; only training needs it.")
+
+    @property
+    def prior_in_content(self) -> bool:
+        """Whether content is fused from prosody and text."""
+        return self.face_prior and self.fuse_prior
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
