@@ -67,13 +67,15 @@ def mel_centres() -> NDArray[np.float64]:
 
 def hz_to_mel(hz: NDArray[np.float64]) -> NDArray[np.float64]:
     """The mel scale of O'Shaughnessy (1987)."""
-    return 2595.0 * np.log10(1.0 + hz / 700.0)
+    mel: NDArray[np.float64] = 2595.0 * np.log10(1.0 + hz / 700.0)
+    return mel
 
 
 def _corners() -> NDArray[np.float64]:
     """The 82 frequencies between which the filters rise and fall, Hz."""
     top = hz_to_mel(np.array(SAMPLE_RATE / 2))
-    return 700.0 * (10.0 ** (np.linspace(0.0, top, MEL_BINS + 2) / 2595.0) - 1.0)
+    hz: NDArray[np.float64] = 700.0 * (10.0 ** (np.linspace(0.0, top, MEL_BINS + 2) / 2595.0) - 1.0)
+    return hz
 
 
 @cache
