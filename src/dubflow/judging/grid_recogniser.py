@@ -1,0 +1,100 @@
+"""Commands of the GRID corpus by PocketSphinx's bundled English model and GRID's own grammar.
+
+A command is six words from six short lists (Cooke, Barker, Cunningham and Shao, 2006), so a small model of 2010's kind
+hears it well: see ``docs/benchmarks.md``. It was made for human voices at a good level: audio is brought to one peak,
+silence is put around it and a little noise is laid under it, or digital silence confuses it. The noise is the same
+for every utterance, and what the features have adapted to is forgotten before each, so nothing depends on the order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from importlib.metadata import version
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dubflow.errors import missing_extra
+from dubflow.judging.content import normalised
+from dubflow.judging.recogniser import SAMPLE_RATE, checked_waveform
+from dubflow.parallel import map_unordered
+
+GRAMMAR = """#JSGF V1.0;
+grammar grid;
+public <command> = (bin|lay|place|set) (blue|green|red|white) (at|by|in|with)
+(a.|b.|c.|d.|e.|f.|g.|h.|i.|j.|k.|l.|m.|n.|o.|p.|q.|r.|s.|t.|u.|v.|x.|y.|z.)
+(zero|one|two|three|four|five|six|seven|eight|nine) (again|now|please|soon);
+"""
+PEAK = 0.9
+PADDING_S = 0.3
+NOISE_SIGMA = 60.0
+"""Of 16-bit steps."""
+
+_FEWEST_FOR_A_POOL = 24
+_LOUDEST = 32_767
+
+
+class GridRecogniser:
+    """PocketSphinx with GRID's grammar.
+
+    Raises:
+        WrongUse: ``install.missing_extra``.
+    """
+
+    def __init__(self, *, noise_seed: int = 0) -> None:
+        try:
+            from pocketsphinx import Decoder
+        except ImportError as error:
+            raise missing_extra("pocketsphinx") from error
+        self._seed = noise_seed
+        self._decoder = Decoder(lm=None, loglevel="FATAL")
+        self._decoder.add_jsgf_string("grid", GRAMMAR)
+        self._decoder.activate_search("grid")
+
+    @property
+    def id(self) -> str:
+        """``grid-pocketsphinx-`` and its version; what is done to the audio is version 1."""
+        return f"grid-pocketsphinx-{version('pocketsphinx')}-1"
+
+    def hear(self, waveform: NDArray[np.float32]) -> str:
+        """Words of a command, at most six; empty where the grammar fits nothing.
+
+        Raises:
+            BadInput: ``judging.bad_waveform``.
+        """
+        audio = checked_waveform(waveform)
+        loudest = float(np.abs(audio).max(initial=0.0))
+        loud = np.pad(audio * (PEAK / max(loudest, 1e-6)), round(PADDING_S * SAMPLE_RATE)) * _LOUDEST
+        noise = np.random.default_rng(self._seed).normal(0, NOISE_SIGMA, loud.size)
+        pcm = np.clip(loud + noise, -_LOUDEST - 1, _LOUDEST).astype(np.int16)
+        # Features of a decoder's first utterance differ from those of later ones; here every utterance is the first.
+        self._decoder.reinit_feat()
+        self._decoder.start_utt()
+        self._decoder.process_raw(pcm.tobytes(), full_utt=True)
+        self._decoder.end_utt()
+        found = self._decoder.hyp()
+        return normalised(found.hypstr) if found else ""
+
+
+def hear_commands(waveforms: Sequence[NDArray[np.float32]], *, workers: int | None = None) -> list[str]:
+    """What :class:`GridRecogniser` hears in each; many are heard in a pool of processes (``workers=1``: here)."""
+    if len(waveforms) < _FEWEST_FOR_A_POOL:
+        workers = 1
+    jobs = [_Job(index, waveform) for index, waveform in enumerate(waveforms)]
+    heard = {index: words for _, (index, words) in map_unordered(_hear, jobs, workers=workers)}
+    return [heard[index] for index in range(len(jobs))]
+
+
+class _Job:
+    def __init__(self, index: int, waveform: NDArray[np.float32]) -> None:
+        self.index, self.waveform = index, waveform
+
+
+@cache
+def _own_recogniser() -> GridRecogniser:
+    return GridRecogniser()
+
+
+def _hear(job: _Job) -> tuple[int, str]:
+    return job.index, _own_recogniser().hear(job.waveform)

@@ -1,0 +1,96 @@
+"""Whose voice it is: which of several reference recordings an output sounds most like.
+
+A cosine by itself says little: its scale hangs on the encoder. How often an output is nearest to the very voice that it
+was to have, among those of others, can be compared and has a chance level, ``1 / references``. Judge and system must
+not be the same encoder: where they are (a codec's speaker vectors judging what that codec decoded) the figure says that
+the system did what it was told, not how a listener would hear it. :mod:`dubflow.judging.frame_books` is a second
+opinion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dubflow.errors import BadInput
+from dubflow.speech.codecs import Codec
+
+Vectors = NDArray[np.float64]
+
+
+class SpeakerEncoder(Protocol):
+    """Describes a voice."""
+
+    @property
+    def id(self) -> str:
+        """Name and version: part of what a figure may be compared with."""
+
+    def embed(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Vector ``[D]`` of the voice in a 16 kHz mono waveform ``[N]``."""
+
+
+class CodecSpeaker:
+    """The speaker vector that a codec gives: its own measure, no independent one."""
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+
+    @property
+    def id(self) -> str:
+        """``codec-speaker-`` and the codec's id."""
+        return f"codec-speaker-{self._codec.id}"
+
+    def embed(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+        """As the codec encodes it."""
+        return self._codec.encode(waveform).speaker
+
+
+def similarities(outputs: NDArray[np.floating], references: NDArray[np.floating]) -> Vectors:
+    """Cosines ``[N, M]`` of vectors ``[N, D]`` and ``[M, D]``; a vector of zeros is like nothing.
+
+    Raises:
+        BadInput: ``judging.bad_vectors``.
+    """
+    first, second = (np.asarray(one, dtype=np.float64) for one in (outputs, references))
+    if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
+        raise BadInput(
+            "judging.bad_vectors",
+            f"Voices are two tables of equal width, not {list(first.shape)}, {list(second.shape)}.",
+        )
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+        raise BadInput("judging.bad_vectors", "A voice holds a value that is no finite number.")
+    product: Vectors = _unit(first) @ _unit(second).T
+    return product
+
+
+def nearest_own(scores: NDArray[np.floating], own: Sequence[int]) -> NDArray[np.bool_]:
+    """Whether each output ``[N]`` scores highest with its own reference: ``scores`` ``[N, M]``, ``own`` its columns.
+
+    A tie with another reference is no success.
+
+    Raises:
+        BadInput: ``judging.bad_vectors``.
+    """
+    table, columns = np.asarray(scores, dtype=np.float64), np.asarray(own, dtype=np.int64)
+    if table.ndim != 2 or columns.shape != table.shape[:1] or table.shape[1] < 2 or not np.isfinite(table).all():
+        raise BadInput(
+            "judging.bad_vectors",
+            f"{list(table.shape)} finite scores and {list(columns.shape)} references do not go together.",
+            "Give a score of each output for each of at least two references.",
+        )
+    if columns.size and not 0 <= columns.min() <= columns.max() < table.shape[1]:
+        raise BadInput("judging.bad_vectors", "An output's own reference is not among the references.")
+    rows = np.arange(len(table))
+    mine = table[rows, columns]
+    others = table.copy()
+    others[rows, columns] = -np.inf
+    won: NDArray[np.bool_] = mine > others.max(axis=1)
+    return won
+
+
+def _unit(vectors: Vectors) -> Vectors:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
