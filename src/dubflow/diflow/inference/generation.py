@@ -1,0 +1,79 @@
+"""The flow over a batch whose plan is known: prosody and acoustic books drawn, content taken as planned.
+
+Letters: B batch, L tokens, V codes, m, n, k books of prosody, content and acoustic detail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dubflow.diflow.flow.samplers import Denoiser, sample
+from dubflow.diflow.inference.settings import InferenceSettings
+from dubflow.diflow.nets.content import Content
+from dubflow.diflow.nets.denoiser import Context, FlowDenoiser
+from dubflow.speech.codecs import Codec, Tokens
+from dubflow.speech.durations import SAMPLES_PER_FRAME
+
+_compiled: WeakKeyDictionary[FlowDenoiser, FlowDenoiser] = WeakKeyDictionary()
+
+
+def draw_tokens(
+    denoiser: FlowDenoiser,
+    context: Context,
+    content: Content,
+    lengths: Sequence[int],
+    seeds: Sequence[int],
+    speakers: Sequence[NDArray[np.float32]],
+    settings: InferenceSettings,
+) -> list[Tokens]:
+    """Tokens of each item of a batch.
+
+    Args:
+        context: of the denoiser, for this batch.
+        content: of ``[B, L]`` tokens; the likeliest codes are taken.
+        lengths: tokens of each item.
+        seeds: of each item's noise.
+        speakers: vectors ``[D_s]`` that the tokens carry.
+    """
+    books = denoiser.books
+    flow = sample(
+        _bound(denoiser, context, settings),
+        lengths,
+        seeds,
+        settings.sampler,
+        books=books.flow,
+        vocabulary=books.vocabulary,
+        device=content.logits.device,
+    )
+    said = content.tokens.cpu().numpy()
+    drawn = flow.cpu().numpy()
+    return [
+        Tokens(
+            prosody=drawn[item, : books.prosody, :length],
+            content=said[item, :, :length],
+            acoustic=drawn[item, books.prosody :, :length],
+            speaker=speaker,
+        )
+        for item, (length, speaker) in enumerate(zip(lengths, speakers, strict=True))
+    ]
+
+
+def waveform_of(codec: Codec, tokens: Tokens, frames: int) -> NDArray[np.float32]:
+    """What the codec says, exactly ``640 frames`` samples at 16 kHz; the last token may reach past them."""
+    sound = codec.decode(tokens)[: SAMPLES_PER_FRAME * frames]
+    return np.pad(sound, (0, SAMPLES_PER_FRAME * frames - len(sound)))
+
+
+def _bound(denoiser: FlowDenoiser, context: Context, settings: InferenceSettings) -> Denoiser:
+    if not settings.compile:
+        return denoiser.bound(context)
+    if denoiser not in _compiled:
+        _compiled[denoiser] = cast(FlowDenoiser, torch.compile(denoiser, dynamic=True))
+    compiled = _compiled[denoiser]
+    return lambda tokens, t: compiled(tokens, t, context)
