@@ -17,6 +17,7 @@ from dubflow.diflow.nets.settings import NetSettings
 from dubflow.diflow.nets.tts import TtsNetwork
 
 PAPER_PARAMETERS = 250_000_000
+_OPENED = ("content", "adaptation", "synchronizer", "denoiser")
 
 
 @dataclass(frozen=True)
@@ -70,15 +71,15 @@ def parameter_report(settings: NetSettings) -> ParameterReport:
         tuple(
             PartReport(stage, name, _count(part), _count(part, trained=True))
             for stage, network in networks.items()
-            for name, part in _parts(network)
+            for name, part in parts_of(network)
         )
     )
 
 
-def _parts(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """The parts of a network; content, adaptation, synchronizer and denoiser are opened one level more."""
+def parts_of(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """The parts of a network by name: the modules of the big ones, and every other as a whole."""
     for name, part in network.named_children():
-        if name in ("content", "adaptation", "synchronizer", "denoiser"):
+        if name in _OPENED:
             yield from ((f"{name}.{inner}", child) for inner, child in part.named_children())
         else:
             yield name, part
