@@ -39,11 +39,12 @@ def fit(
     minutes: Annotated[float, typer.Option(min=1.0, help="Speech to use at most, spread over the corpus.")] = 12.0,
     as_json: Json = False,
 ) -> None:
-    """Fit the embedded codec (WORLD) to a corpus.
+    """Fit the embedded codec (WORLD) to a corpus: to its train split, where it has splits.
 
     About two minutes for ten minutes of speech on one core. Some clips are kept out and show what the codec loses.
     """
     from dubflow.corpora.manifest import read_manifest
+    from dubflow.corpora.splits import training_rows
     from dubflow.speech.codecs.world.corpus_fit import Source, fit_sources
 
     manifest = read_manifest(corpus)
@@ -54,7 +55,7 @@ def fit(
             language=row.language or "",
             seconds=row.duration,
         )
-        for row in manifest
+        for row in training_rows(manifest)
     ]
     card = fit_sources(sources, out, corpus=manifest.header.name, seed=seed, minutes=minutes)
     emit({"out": str(out), **card.model_dump(mode="json")}, as_json, lambda console: _print_card(console, card, out))

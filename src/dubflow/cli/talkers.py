@@ -31,15 +31,18 @@ def render(
     languages: Annotated[str, typer.Option(help="Comma-separated: en es ru fr de it el.")] = "en",
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
     size: Annotated[int | None, typer.Option(help="Picture size in pixels; by default the preset's.")] = None,
+    voices_only: Annotated[
+        bool, typer.Option("--voices-only", help="Speak and do not draw: sound alone (WAV), many times faster.")
+    ] = False,
     preset: Annotated[str, typer.Option(help="A shipped preset or a YAML file.")] = "tiny",
     workers: Workers = None,
     as_json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Render a corpus of talking heads.
+    """Render a corpus of talking heads, or of their voices alone.
 
-    GRID's own layout (video, .align) beside a manifest with exact phone, word and event times. Goes on where an earlier
-    run stopped, and does nothing where everything is there.
+    GRID's own layout (video or sound, .align) beside a manifest with exact phone, word and event times. Goes on where
+    an earlier run stopped, and does nothing where everything is there.
     """
     from dubflow.config import load_preset, validated
     from dubflow.talkers.render import render_corpus
@@ -49,6 +52,8 @@ def render(
     settings = load_preset(preset, "talkers", TalkerSettings)
     if size is not None:
         settings = validated(TalkerSettings, {**settings.model_dump(), "size": size}, "--size")
+    if voices_only:
+        settings = settings.model_copy(update={"voices_only": True})
     spoken = [code.strip() for code in languages.split(",") if code.strip()]
     if dry_run:
         plans = plan_corpus(identities=identities, clips=clips, languages=spoken, seed=seed, settings=settings)

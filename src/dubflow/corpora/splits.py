@@ -61,6 +61,11 @@ def _split_to_fill(filled: Mapping[str, int], total: int, options: SplitOptions)
     return "train"
 
 
+def training_rows(rows: Iterable[ClipRow]) -> list[ClipRow]:
+    """What may be learned from: the train split where splits are given, everything where they are not."""
+    return [row for row in rows if row.split in (None, "train")]
+
+
 def speaker_groups(rows: Iterable[ClipRow]) -> dict[str, list[ClipRow]]:
     """Clips of known speakers; speakers of one clip, and of clips so joined, form one group (named after the first)."""
     leader: dict[str, str] = {}

@@ -1,4 +1,7 @@
-"""The phrases of ``phrases/<language>.yaml``: what sentences are made of, in seven languages and one order."""
+"""What sentences are made of: ``phrases/<language>.yaml`` and the common words of ``phrases/words.yaml``.
+
+Entries stand in one order in all seven languages, so that a number means the same in each.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,9 @@ from importlib.resources import files
 from typing import Annotated
 
 import yaml
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
-from dubflow.config import Strict, validated
+from dubflow.config import Model, Strict, validated
 from dubflow.errors import WrongUse
 from dubflow.speech.voices import LANGUAGES
 
@@ -55,6 +58,35 @@ class Phrasebook(Strict):
     actions: Annotated[tuple[Forms, ...], BeforeValidator(tuple)] = Field(min_length=14, max_length=14)
 
 
+class WordList(Strict):
+    """Common words: a concept a row, in each row one word of each language."""
+
+    languages: Phrases
+    words: Annotated[
+        tuple[tuple[str, ...], ...], BeforeValidator(lambda rows: tuple(tuple(str(row).split()) for row in rows))
+    ] = Field(min_length=300)
+
+    @model_validator(mode="after")
+    def _is_a_table(self) -> WordList:
+        bad = [row for row in self.words if len(row) != len(self.languages)]
+        if bad or self.languages != LANGUAGES:
+            raise ValueError(f"every row has a word of each of {', '.join(LANGUAGES)}; wrong: {bad[:3]}")
+        return self
+
+
+@functools.cache
+def common_words(language: str) -> tuple[str, ...]:
+    """Common words of ``language``; the ``n``-th means the same in every language.
+
+    Raises:
+        WrongUse: ``talkers.unknown_language``.
+    """
+    _require_known(language)
+    listed = _read("words.yaml", WordList)
+    place = listed.languages.index(language)
+    return tuple(row[place] for row in listed.words)
+
+
 @functools.cache
 def phrasebook(language: str) -> Phrasebook:
     """The phrases of ``language``.
@@ -62,11 +94,19 @@ def phrasebook(language: str) -> Phrasebook:
     Raises:
         WrongUse: ``talkers.unknown_language``.
     """
+    _require_known(language)
+    return _read(f"{language}.yaml", Phrasebook)
+
+
+def _require_known(language: str) -> None:
     if language not in LANGUAGES:
         raise WrongUse(
             "talkers.unknown_language",
             f"Talkers do not speak {language!r}.",
             f"Languages: {', '.join(LANGUAGES)}.",
         )
-    source = files("dubflow.talkers").joinpath("phrases", f"{language}.yaml")
-    return validated(Phrasebook, yaml.safe_load(source.read_text(encoding="utf-8")), source.name)
+
+
+def _read(name: str, model: type[Model]) -> Model:
+    source = files("dubflow.talkers").joinpath("phrases", name)
+    return validated(model, yaml.safe_load(source.read_text(encoding="utf-8")), name)

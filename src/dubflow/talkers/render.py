@@ -1,6 +1,7 @@
 """A corpus of the embedded world on disk: planned, rendered in parallel, resumable, the same bytes for the same seed.
 
-Layout (GRID's): ``<speaker>/<code>.mp4`` and ``<speaker>/<code>.align``, beside ``manifest.json`` and ``clips.jsonl``.
+Layout (GRID's): ``<speaker>/<code>.mp4`` (``.wav`` where voices are all that is asked for) and
+``<speaker>/<code>.align``, beside ``manifest.json`` and ``clips.jsonl``.
 ``.rows/`` keeps one row a finished clip; it is written after the clip's files, so a clip with a row of the planned
 digest is whole, and a run that was killed goes on where it stopped.
 """
@@ -27,19 +28,20 @@ from dubflow.corpora.align_file import write_align
 from dubflow.corpora.manifest import HEADER, ClipRow, CorpusHeader, CorpusManifest, EventMark
 from dubflow.errors import WrongUse
 from dubflow.media.digest import sha256_file
-from dubflow.media.encode import write_clip
+from dubflow.media.encode import write_audio, write_clip
 from dubflow.parallel import default_workers, map_unordered
 from dubflow.progress import Progress, reporting
 from dubflow.speech.espeak import Synthesizer, default_synthesizer
 from dubflow.talkers.performance import perform
 from dubflow.talkers.picture import paint_clip
 from dubflow.talkers.scenes import FRAME_RATE, WORLD_VERSION, ClipPlan, plan_corpus
-from dubflow.talkers.settings import TalkerSettings
+from dubflow.talkers.settings import AUDIBLE_KINDS, TalkerSettings
 from dubflow.talkers.soundtrack import Soundtrack, soundtrack
 
 LICENCE = "CC0-1.0"
 _ROWS = ".rows"
 _LOCK = ".render.lock"
+_VIDEO, _SOUND = ".mp4", ".wav"
 
 
 @dataclass(frozen=True)
@@ -126,13 +128,18 @@ def render_corpus(
 
 
 def render_clip(plan: ClipPlan, out: Path, synthesizer: Synthesizer) -> ClipRow:
-    """Render one clip into the corpus folder ``out``: its video, its ``.align`` and last its row."""
+    """Render one clip into the corpus folder ``out``: its video or sound, its ``.align`` and last its row."""
     # An older row must not vouch for files that this run may leave half replaced.
     _row_path(plan, out).unlink(missing_ok=True)
+    for stale in {_VIDEO, _SOUND} - {_media_path(plan, out).suffix}:  # drawn earlier and not now, or the reverse
+        _media_path(plan, out).with_suffix(stale).unlink(missing_ok=True)
     sound = soundtrack(plan, synthesizer)
     media, align = _media_path(plan, out), _media_path(plan, out).with_suffix(".align")
-    pictures = paint_clip(plan, perform(plan, sound), sound.frames)
-    write_clip(media, pictures, Fraction(FRAME_RATE), sound.waveform, plan.sample_rate, crf=plan.crf)
+    if plan.voices_only:
+        write_audio(media, sound.waveform, plan.sample_rate)
+    else:
+        pictures = paint_clip(plan, perform(plan, sound), sound.frames)
+        write_clip(media, pictures, Fraction(FRAME_RATE), sound.waveform, plan.sample_rate, crf=plan.crf)
     write_align(align, sound.words(), sound.frames)
     row = _row(plan, sound, sha256_file(media))
     write_json(
@@ -174,12 +181,10 @@ def _render_here(plan: ClipPlan, out: Path) -> ClipRow:
 
 
 def _row(plan: ClipPlan, sound: Soundtrack, sha256: str) -> ClipRow:
-    tags = [plan.kind, "grid" if plan.is_grid else "free"]
-    tags += [f"occluder_{plan.occluder}"] if plan.kind == "occluded" else []
-    tags += ["background_events"] if plan.events else []
+    drawn = not plan.voices_only
     return ClipRow(
         id=plan.id,
-        path=f"{plan.id}.mp4",
+        path=_media_path(plan, Path()).as_posix(),
         sha256=sha256,
         transcript=" ".join(turn.script.text for turn in plan.turns),
         language=plan.turns[0].script.language,
@@ -187,17 +192,27 @@ def _row(plan: ClipPlan, sound: Soundtrack, sha256: str) -> ClipRow:
         licence=LICENCE,
         split=plan.split,
         duration=sound.duration,
-        frames=sound.frames,
-        fps=Fraction(FRAME_RATE),
+        frames=sound.frames if drawn else None,
+        fps=Fraction(FRAME_RATE) if drawn else None,
         sample_rate=plan.sample_rate,
         words=sound.words(),
         phones=sound.phones_of(),
         stresses=sound.stresses(),
         segments=sound.segments(plan),
         events=tuple(EventMark(kind=e.kind, frame=e.frame, time=e.frame / FRAME_RATE) for e in plan.events),
-        tags=tuple(tags),
+        tags=_tags(plan),
         source=_sorted({"digest": plan.digest, "plan": plan.model_dump(mode="json")}),
     )
+
+
+def _tags(plan: ClipPlan) -> tuple[str, ...]:
+    """What kind of clip it is and what is said; of a clip that is not drawn, only what can be heard."""
+    kind = "plain" if plan.voices_only and plan.kind not in AUDIBLE_KINDS else plan.kind
+    tags = [kind, "grid" if plan.is_grid else "salad" if plan.turns[0].script.is_salad else "free"]
+    tags += [f"occluder_{plan.occluder}"] if kind == "occluded" else []
+    tags += ["background_events"] if plan.events else []
+    tags += ["voices_only"] if plan.voices_only else []
+    return tuple(tags)
 
 
 def _sorted(value: dict[str, Any]) -> dict[str, Any]:
@@ -207,7 +222,7 @@ def _sorted(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _media_path(plan: ClipPlan, out: Path) -> Path:
-    return out / f"{plan.id}.mp4"
+    return out / f"{plan.id}{_SOUND if plan.voices_only else _VIDEO}"
 
 
 def _row_path(plan: ClipPlan, out: Path) -> Path:

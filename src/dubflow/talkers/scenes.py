@@ -20,7 +20,7 @@ from dubflow.errors import WrongUse
 from dubflow.talkers.events import EVENT_KINDS, EventKind, SoundEvent
 from dubflow.talkers.look import Look, Presentation
 from dubflow.talkers.phrasebook import phrasebook
-from dubflow.talkers.scripts import FreeSentence, GridCommand, Script
+from dubflow.talkers.scripts import FreeSentence, GridCommand, Script, WordSalad
 from dubflow.talkers.settings import Kind, TalkerSettings
 from dubflow.talkers.voices import SpeakerVoice, voice_of
 
@@ -85,6 +85,11 @@ class ClipPlan(Strict):
     size: int
     sample_rate: int
     crf: int
+    voices_only: bool = Field(
+        default=False,
+        exclude_if=lambda value: value is False,  # what is drawn has the digest it had before there was a choice
+        description="Spoken and not drawn.",
+    )
     people: tuple[Person, ...] = Field(min_length=1, max_length=2)
     turns: tuple[Turn, ...] = Field(min_length=1, max_length=3)
     least_frames: int = Field(ge=1, description="The clip is as long as the speech needs, and at least this long.")
@@ -195,6 +200,7 @@ def _plan_clip(
         size=settings.size,
         sample_rate=settings.sample_rate,
         crf=settings.crf,
+        voices_only=settings.voices_only,
         people=people,
         turns=turns,
         least_frames=GRID_FRAMES,
@@ -229,8 +235,11 @@ def _free_id(
 ) -> tuple[str, bool, tuple[Turn, ...]]:
     """Sentences whose clip id is not taken yet: ``s1/bbaf2n``, ``s1/bbaf2n_fr``, ``s1/s0b72_en-fr_language_switch``."""
     for _ in range(_DRAWS):
-        is_grid = bool(rng.random() < settings.grid_share)
-        sentences = [(GridCommand if is_grid else FreeSentence).draw(rng) for _ in voices]
+        place = rng.random()
+        is_grid = bool(place < settings.grid_share)
+        is_salad = not is_grid and bool(place >= 1.0 - settings.salad_share)
+        grammar = GridCommand if is_grid else WordSalad if is_salad else FreeSentence
+        sentences = [grammar.draw(rng) for _ in voices]
         turns = tuple(
             Turn(person=voice, script=sentence.script(language))
             for voice, sentence, language in zip(voices, sentences, spoken, strict=True)

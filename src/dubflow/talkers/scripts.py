@@ -3,7 +3,8 @@
 A GRID command has six places: command, colour, preposition, letter, digit, adverb, for example ``bin blue at f two
 now`` (Cooke, Barker, Cunningham, Shao, 2006). Its code is one character a place (``bbaf2n``; ``z`` is zero). Free
 sentences are put together from phrases that stand in the same order in every language, so that a sentence is a handful
-of numbers, and its translations are exact.
+of numbers, and its translations are exact. A word salad is common words in any order: no sentence, but few of them hold
+nearly every pair of sounds that a language has, which phrases do not.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pydantic import Field, model_validator
 
 from dubflow.config import Strict
 from dubflow.errors import BadInput
-from dubflow.talkers.phrasebook import CARRIERS, SLOTS, phrasebook
+from dubflow.talkers.phrasebook import CARRIERS, SLOTS, common_words, phrasebook
 
 _INITIALS: dict[str, str] = {
     "command": "blps",
@@ -26,6 +27,8 @@ _INITIALS: dict[str, str] = {
     "digit": "z123456789",
     "adverb": "anps",
 }
+_SALAD = "w"  # no GRID command and no family of free sentences begins so
+_SALAD_WORDS = (4, 9)
 _OUTSIDE_WORD = re.compile(r"^[^\w]+|[^\w]+$")
 
 
@@ -42,13 +45,18 @@ class Script(Strict):
         """The written words without punctuation."""
         return words_of(self.text)
 
+    @property
+    def is_salad(self) -> bool:
+        """Whether these are words in any order (:class:`WordSalad`)."""
+        return self.code.startswith(_SALAD)
+
 
 class Sentence(Protocol):
     """Something that can be said in any language."""
 
     @property
     def code(self) -> str:
-        """A name of six or seven characters, the same in every language."""
+        """A name of small letters, digits and hyphens, the same in every language."""
 
     def script(self, language: str) -> Script:
         """The sentence in ``language``; raises WrongUse ``talkers.unknown_language``."""
@@ -220,3 +228,43 @@ class FreeSentence(Strict):
                 text = book.report[self.opening].format(clause=book.clause.format(**parts))
         text = text[0].upper() + text[1:]
         return Script(code=self.code, language=language, text=text, spoken=text)
+
+
+class WordSalad(Strict):
+    """Common words in any order, in one breath or two."""
+
+    words: tuple[int, ...] = Field(min_length=2, description="Entries of the word list, from 0.")
+    breath: int = Field(default=0, ge=0, description="Words before a comma; 0 for no comma.")
+
+    @model_validator(mode="after")
+    def _exists(self) -> WordSalad:
+        known = len(common_words("en"))
+        if any(not 0 <= word < known for word in self.words) or self.breath >= len(self.words):
+            raise ValueError(f"words count from 0 to {known - 1} and a comma stands between them, not {self}")
+        return self
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> WordSalad:
+        """Four to eight different words; half of the salads have a comma, never beside the first or last word."""
+        count = int(rng.integers(*_SALAD_WORDS))
+        words = rng.choice(len(common_words("en")), size=count, replace=False)
+        return cls(
+            words=tuple(int(word) for word in words),
+            breath=int(rng.integers(2, count - 1)) if rng.random() < 0.5 else 0,
+        )
+
+    @property
+    def code(self) -> str:
+        """``w``, two characters (base 36) a word, and a hyphen for the comma, for example ``w0b7201-1f8z``."""
+        names = [np.base_repr(word, 36).lower().zfill(2) for word in self.words]
+        return _SALAD + "-".join("".join(part) for part in self._breaths(names))
+
+    def script(self, language: str) -> Script:
+        """The words in ``language``, with capital and full stop."""
+        listed = common_words(language)
+        text = ", ".join(" ".join(part) for part in self._breaths([listed[word] for word in self.words])) + "."
+        text = text[0].upper() + text[1:]
+        return Script(code=self.code, language=language, text=text, spoken=text)
+
+    def _breaths(self, parts: list[str]) -> list[list[str]]:
+        return [parts[: self.breath], parts[self.breath :]] if self.breath else [parts]

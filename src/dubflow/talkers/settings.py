@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from dubflow.config import Strict
 
 Kind = Literal["plain", "language_switch", "two_speakers", "no_face", "profile", "occluded", "low_light"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+AUDIBLE_KINDS: tuple[Kind, ...] = ("plain", "language_switch", "two_speakers")
+"""Kinds that can be told by ear; the others differ in their pictures alone."""
 
 
 class TalkerSettings(Strict):
@@ -41,8 +43,14 @@ class TalkerSettings(Strict):
         },
         description="Weight of each kind of clip; kinds that are left out are not made.",
     )
+    voices_only: bool = Field(
+        default=False, description="Speak and do not draw: the same clips as sound alone (16-bit WAV)."
+    )
     grid_share: float = Field(
         default=0.6, ge=0, le=1, description="Share of GRID commands; the rest are free sentences."
+    )
+    salad_share: float = Field(
+        default=0.0, ge=0, le=1, description="Share of word salads, which hold more of a language's sound pairs."
     )
     event_share: float = Field(
         default=0.25, ge=0, le=1, description="Share of clips with a door, a dog or a clap behind."
@@ -57,3 +65,9 @@ class TalkerSettings(Strict):
         if any(weight < 0 for weight in value.values()) or sum(value.values()) <= 0:
             raise ValueError("weights are not negative and not all zero")
         return {kind: value[kind] for kind in KINDS if value.get(kind, 0) > 0}
+
+    @model_validator(mode="after")
+    def _shares_of_one_whole(self) -> TalkerSettings:
+        if self.grid_share + self.salad_share > 1 + 1e-9:
+            raise ValueError("grid_share and salad_share are shares of all clips: together they are at most 1")
+        return self

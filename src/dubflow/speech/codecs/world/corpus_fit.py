@@ -50,7 +50,7 @@ def fit_sources(
     settings = settings or WorldSettings()
     chosen = choose(sources, 60 * minutes, seed)
     if not chosen:
-        raise BadInput("speech.too_little_speech", "The corpus has no clips.", "Render or import some first.")
+        raise BadInput("speech.too_little_speech", "The corpus has no clips to fit to.", "Render or import some first.")
     with reporting("fit", None, "steps") as progress:
         progress.expect(len(chosen) + fit_steps(settings))
         recordings = []
