@@ -18,8 +18,8 @@ reveals nothing; and a seed reveals in nearly the same order whatever the number
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Literal, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from pydantic import Field
@@ -38,6 +38,15 @@ class Denoiser(Protocol):
 
     def __call__(self, tokens: Tensor, t: Tensor) -> Tensor:
         """Logits ``[B, Q, L, V]`` for ``x_t`` ``[B, Q, L]`` (codes, mask, pad) and float32 times ``[B]``."""
+
+
+@runtime_checkable
+class SparseDenoiser(Protocol):
+    """A denoiser that is told all times beforehand, and in each step where its answer is needed."""
+
+    def begin(self, times: Tensor) -> Callable[[int, Tensor, Tensor], Tensor]:
+        """For float32 ``times`` ``[steps]``: a function of the step's index, ``x_t`` ``[B, Q, L]`` and a boolean mask
+        ``[B, Q, L]`` of M positions, that answers their logits ``[M, V]`` in the mask's order."""
 
 
 class SamplerSettings(Strict):
@@ -74,7 +83,7 @@ def revealed_by(chances: Tensor) -> Tensor:
 
 
 def trajectory(
-    denoiser: Denoiser,
+    denoiser: Denoiser | SparseDenoiser,
     lengths: Sequence[int],
     seeds: Sequence[int],
     settings: SamplerSettings,
@@ -105,18 +114,25 @@ def trajectory(
     inside = torch.arange(max(lengths), device=device) < torch.tensor(lengths, device=device).unsqueeze(-1)
     inside = inside.unsqueeze(1).expand_as(step_of)
     tokens = torch.where(inside, vocabulary.mask, vocabulary.pad)
-    for step, t in enumerate(time_grid(settings, schedule)[:-1].tolist()):
+    times = time_grid(settings, schedule)[:-1].to(device, torch.float32)
+    ask = denoiser.begin(times) if isinstance(denoiser, SparseDenoiser) else _asking_everywhere(denoiser, times)
+    for step in range(settings.steps):
         revealed = inside & (step_of == step)
         if bool(revealed.any()):
-            logits = code_logits(denoiser(tokens, torch.full((len(lengths),), t, device=device)), vocabulary)
-            tokens = tokens.masked_scatter(
-                revealed, draw_codes(logits[revealed], shares[revealed], settings.temperature)
-            )
+            logits = code_logits(ask(step, tokens, revealed), vocabulary)
+            tokens = tokens.masked_scatter(revealed, draw_codes(logits, shares[revealed], settings.temperature))
         yield tokens
 
 
+def _asking_everywhere(denoiser: Denoiser, times: Tensor) -> Callable[[int, Tensor, Tensor], Tensor]:
+    def ask(step: int, tokens: Tensor, revealed: Tensor) -> Tensor:
+        return denoiser(tokens, times[step].expand(len(tokens)))[revealed]
+
+    return ask
+
+
 def sample(
-    denoiser: Denoiser,
+    denoiser: Denoiser | SparseDenoiser,
     lengths: Sequence[int],
     seeds: Sequence[int],
     settings: SamplerSettings,

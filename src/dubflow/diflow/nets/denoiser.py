@@ -12,23 +12,24 @@ then go through a Diffusion Transformer under c_g = time + speaker, with a long 
 condition's part is dropped and an MLP a kind of book gives the logits.
 
 W acts on S blocks of channels one by one. What does not change over the steps of a sample (condition, content, speaker,
-rotations) is therefore summed up once in a :class:`Context`; and since W E(x) is a table look-up followed by a fixed
-line, the line is applied to the tables, and a step only looks up.
+rotations) is therefore summed up once in a :class:`Context`; and W E(x) is a table look-up followed by a fixed line, so
+with more tokens than codes the line is applied to the table. :meth:`FlowDenoiser.bound` gives the samplers a form that
+computes no more than they ask for (``fast``).
 
 Letters: B batch, R condition tokens, L target tokens, T = R + L, S = m + n + k streams, D width, V codes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dubflow.diflow.flow.samplers import Denoiser
 from dubflow.diflow.nets.dit import AdaptiveNorm, DitBlock, TimeEmbedding, two_lines
+from dubflow.diflow.nets.fast import BoundDenoiser, Precision
 from dubflow.diflow.nets.grid import check_lengths, inside_of
 from dubflow.diflow.nets.positions import Rotation, rotation
 from dubflow.diflow.nets.prompt import Condition, TokenEmbedders
@@ -43,7 +44,6 @@ class Context:
     Attributes:
         condition: joined condition ``[B, R, D]``.
         target: joined content part of the target and bias ``[B, L, D]``.
-        tables: ``W_q E`` of each generated book, ``[m + k, V + 2, D]``.
         speaker: embedded speaker ``[B, D]``.
         inside: ``[B, R + L]``, or None when nothing is padding.
         rotation: rotary positions of the R + L.
@@ -51,7 +51,6 @@ class Context:
 
     condition: Tensor
     target: Tensor
-    tables: Tensor
     speaker: Tensor
     inside: Tensor | None
     rotation: Rotation
@@ -98,7 +97,6 @@ class FlowDenoiser(nn.Module):
         return Context(
             condition=joined,
             target=self._joined(content, m) + self.join.bias,
-            tables=self._tables(),
             speaker=self.speaker(speaker),
             inside=None if bool(inside.all()) else inside,
             rotation=rotation(self._positions(condition, content.shape[2]), self.shape.width // self.shape.heads),
@@ -106,9 +104,7 @@ class FlowDenoiser(nn.Module):
 
     def forward(self, tokens: Tensor, t: Tensor, context: Context) -> Tensor:
         """Logits ``[B, m + k, L, V]`` for ``x_t`` ``[B, m + k, L]`` (prosody books first) at times ``[B]``."""
-        rows = torch.arange(self.books.flow, device=tokens.device).view(1, -1, 1)
-        offset = rows * self.books.vocabulary.embedded
-        looked_up = functional.embedding(tokens + offset, context.tables.flatten(0, 1)).sum(dim=1)
+        looked_up = torch.stack(list(self._looked_up(tokens))).sum(dim=0)
         entry = torch.cat([context.condition, context.target + looked_up], dim=1)
 
         cause = self.time(t) + context.speaker
@@ -123,9 +119,16 @@ class FlowDenoiser(nn.Module):
         m = self.books.prosody
         return torch.cat([self.prosody_head(x[:, :m]), self.acoustic_head(x[:, m:])], dim=1)
 
-    def bound(self, context: Context) -> Denoiser:
-        """The denoiser with its conditioning inside, as the samplers take it."""
-        return partial(self, context=context)
+    def bound(self, context: Context, precision: Precision = "weights") -> BoundDenoiser:
+        """The denoiser with its conditioning inside, as the samplers take it; ``precision`` of its matrix products."""
+        return BoundDenoiser(self, context, precision)
+
+    def tables_of_books(self) -> list[tuple[Tensor, Tensor]]:
+        """E and W_q of each generated book: ``[V + 2, D]`` and ``[D, D]``."""
+        m, n, k, width = self.books.prosody, self.books.content, self.books.acoustic, self.shape.width
+        streams = [(q, self.embedders.prosody) for q in range(m)]
+        streams += [(m + n + q, self.embedders.acoustic) for q in range(k)]
+        return [(table.weight, self.join.weight[:, q * width : (q + 1) * width]) for q, table in streams]
 
     def _joined(self, streams: Tensor, first: int) -> Tensor:
         """``W e`` of streams ``first ...`` alone, without bias: ``[B, q, T, D]`` to ``[B, T, D]``."""
@@ -134,12 +137,13 @@ class FlowDenoiser(nn.Module):
         side_by_side = streams.transpose(1, 2).flatten(2)
         return functional.linear(side_by_side, weight)
 
-    def _tables(self) -> Tensor:
-        """``W_q E`` of each generated book, ``[m + k, V + 2, D]``."""
-        m, n, k = self.books.prosody, self.books.content, self.books.acoustic
-        streams = [(q, self.embedders.prosody) for q in range(m)]
-        streams += [(m + n + q, self.embedders.acoustic) for q in range(k)]
-        return torch.stack([self._joined(table.weight[None, None], q)[0] for q, table in streams])
+    def _looked_up(self, tokens: Tensor) -> Iterator[Tensor]:
+        """``W_q E(x_q)`` of each generated book, ``[B, L, D]``."""
+        for own, (table, weight) in zip(tokens.unbind(dim=1), self.tables_of_books(), strict=True):
+            if own.numel() > len(table):
+                yield functional.embedding(own, functional.linear(table, weight))
+            else:
+                yield functional.linear(functional.embedding(own, table), weight)
 
     def _positions(self, condition: Condition, longest: int) -> Tensor:
         """Rotary positions ``[B, R + L]``: the target follows its own item's condition, not the batch's longest."""
@@ -147,6 +151,8 @@ class FlowDenoiser(nn.Module):
         target = torch.arange(longest, device=condition.lengths.device).expand(condition.lengths.shape[0], -1)
         if self.shape.positions == "concatenated":
             target = target + condition.lengths.unsqueeze(-1)
+        elif condition.ahead is not None:
+            steps = steps - condition.ahead.unsqueeze(-1)  # prior and target meet, the reference lies before both
         return torch.cat([steps.expand(condition.lengths.shape[0], -1), target], dim=1)
 
     def _check_streams(self, condition: Condition, content: Tensor) -> None:
