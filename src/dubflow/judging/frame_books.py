@@ -1,4 +1,4 @@
-"""Speakers told apart by vector quantisation: a book of usual spectra for each (Soong, Rosenberg, Rabiner, Juang, 1985).
+"""Speakers told apart by vector quantisation: a book of usual spectra for each (Soong et al., 1985).
 
 An utterance belongs to the speaker whose book its frames lie nearest to. The frames are mel-cepstra without level and
 pitch, so neither loudness nor a copied melody decides; no vector of any codec is read.

@@ -20,12 +20,15 @@ from dubflow.judging.content import normalised
 from dubflow.judging.recogniser import SAMPLE_RATE, checked_waveform
 from dubflow.parallel import map_unordered
 
-GRAMMAR = """#JSGF V1.0;
-grammar grid;
-public <command> = (bin|lay|place|set) (blue|green|red|white) (at|by|in|with)
-(a.|b.|c.|d.|e.|f.|g.|h.|i.|j.|k.|l.|m.|n.|o.|p.|q.|r.|s.|t.|u.|v.|x.|y.|z.)
-(zero|one|two|three|four|five|six|seven|eight|nine) (again|now|please|soon);
-"""
+CHOICES: tuple[tuple[str, ...], ...] = (
+    ("bin", "lay", "place", "set"),
+    ("blue", "green", "red", "white"),
+    ("at", "by", "in", "with"),
+    tuple("abcdefghijklmnopqrstuvxyz"),
+    ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
+    ("again", "now", "please", "soon"),
+)
+"""What each of the six words of a command may be; no ``w``, the one letter whose name is long."""
 PEAK = 0.9
 PADDING_S = 0.3
 NOISE_SIGMA = 60.0
@@ -33,6 +36,18 @@ NOISE_SIGMA = 60.0
 
 _FEWEST_FOR_A_POOL = 24
 _LOUDEST = 32_767
+
+
+def grammar() -> str:
+    """GRID's commands in JSGF; the dictionary spells a letter's name with a point."""
+    groups = ("|".join(f"{word}." if len(word) == 1 else word for word in choice) for choice in CHOICES)
+    return "#JSGF V1.0;\ngrammar grid;\npublic <command> = " + " ".join(f"({group})" for group in groups) + ";\n"
+
+
+def is_command(text: str | None) -> bool:
+    """Whether a text is one of GRID's commands, which is all that this recogniser can hear."""
+    words = normalised(text or "").split()
+    return len(words) == len(CHOICES) and all(word in choice for word, choice in zip(words, CHOICES, strict=True))
 
 
 class GridRecogniser:
@@ -49,7 +64,7 @@ class GridRecogniser:
             raise missing_extra("pocketsphinx") from error
         self._seed = noise_seed
         self._decoder = Decoder(lm=None, loglevel="FATAL")
-        self._decoder.add_jsgf_string("grid", GRAMMAR)
+        self._decoder.add_jsgf_string("grid", grammar())
         self._decoder.activate_search("grid")
 
     @property

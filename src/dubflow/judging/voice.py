@@ -10,7 +10,7 @@ opinion.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +48,7 @@ class CodecSpeaker:
         return self._codec.encode(waveform).speaker
 
 
-def similarities(outputs: NDArray[np.floating], references: NDArray[np.floating]) -> Vectors:
+def similarities(outputs: NDArray[np.floating[Any]], references: NDArray[np.floating[Any]]) -> Vectors:
     """Cosines ``[N, M]`` of vectors ``[N, D]`` and ``[M, D]``; a vector of zeros is like nothing.
 
     Raises:
@@ -66,7 +66,7 @@ def similarities(outputs: NDArray[np.floating], references: NDArray[np.floating]
     return product
 
 
-def nearest_own(scores: NDArray[np.floating], own: Sequence[int]) -> NDArray[np.bool_]:
+def nearest_own(scores: NDArray[np.floating[Any]], own: Sequence[int]) -> NDArray[np.bool_]:
     """Whether each output ``[N]`` scores highest with its own reference: ``scores`` ``[N, M]``, ``own`` its columns.
 
     A tie with another reference is no success.
