@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,12 +13,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from dubflow.diflow.flow.samplers import SamplerSettings
-from dubflow.diflow.inference.batching import buckets, padded
+from dubflow.diflow.inference.batching import buckets, padded, prompt_of
 from dubflow.diflow.inference.clips import dub_clips
 from dubflow.diflow.inference.generation import waveform_of
-from dubflow.diflow.inference.items import Sentence, SilentClip, seed_of
+from dubflow.diflow.inference.items import Sentence, SilentClip
 from dubflow.diflow.inference.settings import InferenceSettings
-from dubflow.diflow.inference.speaking import prompt_of, speak
+from dubflow.diflow.inference.speaking import speak
 from dubflow.diflow.nets.dubber import DubberNetwork
 from dubflow.diflow.nets.settings import TINY
 from dubflow.diflow.nets.tts import TtsNetwork
@@ -123,6 +124,24 @@ def test_a_clip_is_filled_exactly_and_its_maps_are_weights(dubber: DubberNetwork
         np.testing.assert_allclose(one.video_map.sum(axis=1), 1, atol=1e-5)
 
 
+def test_a_network_with_a_prompt_hears_the_reference(
+    stirred: Callable[[nn.Module], nn.Module], clips: list[SilentClip]
+) -> None:
+    torch.manual_seed(7)
+    network = stirred(DubberNetwork(TINY.model_copy(update={"acoustic_prompt": True})))
+    rng = np.random.default_rng(9)
+    voiced = [replace(clip, reference=drawn_tokens(30 + 7 * number, rng)) for number, clip in enumerate(clips)]
+    together = dub_clips(network, voiced, QUICK.model_copy(update={"most_padding": 1.0}))
+    for clip, one in zip(voiced, together, strict=True):
+        assert agreement(one.tokens, dub_clips(network, [clip], QUICK)[0].tokens) >= ALIKE
+    other = dub_clips(network, [replace(voiced[0], reference=drawn_tokens(30, rng))], QUICK)[0].tokens
+    assert np.array_equal(other.content, together[0].tokens.content)
+    assert not np.array_equal(other.acoustic, together[0].tokens.acoustic)
+    with pytest.raises(WrongUse) as caught:
+        dub_clips(network, clips[:1], QUICK)
+    assert caught.value.code == "diflow.bad_reference"
+
+
 def test_seeds_matter_and_repeat(dubber: DubberNetwork, clips: list[SilentClip]) -> None:
     first, again = (dub_clips(dubber, clips[:1], QUICK)[0].tokens for _ in range(2))
     other = dub_clips(dubber, clips[:1], QUICK.model_copy(update={"seed": 4}))[0].tokens
@@ -200,12 +219,6 @@ def test_prompts_lie_within_their_reference(reference: int, length: int, share: 
         assert part == slice(0, reference)
     else:
         assert part.stop - part.start == min(reference, max(1, round(share * length)))
-
-
-def test_item_seeds_differ_and_fit_a_generator() -> None:
-    seeds = {seed_of(a, b) for a in range(20) for b in range(20)}
-    assert len(seeds) == 400
-    assert all(0 <= seed < 2**63 for seed in seeds)
 
 
 class _Stairs:

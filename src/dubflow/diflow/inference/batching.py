@@ -15,8 +15,10 @@ from torch import Tensor, nn
 
 from dubflow.diflow.inference.items import Floats, Ids
 from dubflow.diflow.inference.settings import InferenceSettings
+from dubflow.diflow.nets.prompt import Reference
 from dubflow.diflow.nets.text import Text
 from dubflow.errors import WrongUse
+from dubflow.speech.codecs import Tokens
 from dubflow.speech.inventory import PAD_ID
 
 
@@ -63,6 +65,26 @@ def speakers_batch(speakers: Sequence[Floats], size: int, device: torch.device) 
             "Encode the voice with the codec that the network was trained with.",
         )
     return torch.from_numpy(np.stack(speakers)).to(device)
+
+
+def prompt_of(reference: Tokens, length: int, share: float | None) -> slice:
+    """The stretch of a reference in front of ``length`` tokens: its middle, where speech rather is than at its ends."""
+    kept = len(reference) if share is None else min(len(reference), max(1, round(share * length)))
+    start = (len(reference) - kept) // 2
+    return slice(start, start + kept)
+
+
+def references_batch(
+    references: Sequence[Tokens], lengths: Sequence[int], share: float | None, pad: int, device: torch.device
+) -> Reference:
+    """The prompts of a batch whose items last ``lengths`` tokens; see :func:`prompt_of`."""
+    parts = [prompt_of(one, length, share) for one, length in zip(references, lengths, strict=True)]
+    cut = list(zip(references, parts, strict=True))
+    return Reference(
+        padded([tokens.prosody[:, part] for tokens, part in cut], device, pad),
+        padded([tokens.acoustic[:, part] for tokens, part in cut], device, pad),
+        torch.tensor([part.stop - part.start for part in parts], device=device),
+    )
 
 
 def device_of(network: nn.Module) -> torch.device:

@@ -10,11 +10,21 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from dubflow.diflow.inference.batching import asked, buckets, device_of, padded, speakers_batch, text_batch
+from dubflow.diflow.flow.noise import seed_of
+from dubflow.diflow.inference.batching import (
+    asked,
+    buckets,
+    device_of,
+    padded,
+    references_batch,
+    speakers_batch,
+    text_batch,
+)
 from dubflow.diflow.inference.generation import draw_tokens
-from dubflow.diflow.inference.items import DubbedSpeech, SilentClip, seed_of
+from dubflow.diflow.inference.items import DubbedSpeech, SilentClip
 from dubflow.diflow.inference.settings import InferenceSettings
 from dubflow.diflow.nets.dubber import DubberNetwork, Picture
+from dubflow.diflow.nets.prompt import Reference
 from dubflow.errors import WrongUse
 from dubflow.speech.durations import frames_to_tokens
 
@@ -33,7 +43,8 @@ def dub_clips(
 
     Raises:
         BadInput: ``diflow.too_long``, ``diflow.more_phones_than_units`` where the network's settings say so.
-        WrongUse: ``diflow.bad_shapes`` for features or speaker vectors of another size.
+        WrongUse: ``diflow.bad_shapes`` for features or speaker vectors of another size, ``diflow.bad_reference`` for a
+            network that is prompted where a clip has no reference.
         OurFault: ``diflow.not_finite``.
     """
     settings = settings or InferenceSettings()
@@ -59,6 +70,17 @@ def _check_features(network: DubberNetwork, clips: Sequence[SilentClip]) -> None
             )
 
 
+def _prompts(
+    network: DubberNetwork, clips: Sequence[SilentClip], lengths: Sequence[int], settings: InferenceSettings
+) -> Reference | None:
+    """The references' prompts, where the network wants any; it says so itself when they are missing."""
+    references = [clip.reference for clip in clips if clip.reference is not None]
+    if not network.settings.acoustic_prompt or len(references) < len(clips):
+        return None
+    pad = network.settings.books.vocabulary.pad
+    return references_batch(references, lengths, settings.prompt_share, pad, device_of(network))
+
+
 def _dub_batch(network: DubberNetwork, clips: Sequence[SilentClip], settings: InferenceSettings) -> list[DubbedSpeech]:
     device = device_of(network)
     text = text_batch([clip.phonemes for clip in clips], [clip.stress for clip in clips], device)
@@ -69,9 +91,10 @@ def _dub_batch(network: DubberNetwork, clips: Sequence[SilentClip], settings: In
     )
     speakers = [np.asarray(clip.speaker, np.float32) for clip in clips]
     plan = network.plan(text, picture)
-    context = network.context(plan, speakers_batch(speakers, network.settings.speaker, device))
     synchronized = plan.synchronized
     lengths = synchronized.lengths.tolist()
+    reference = _prompts(network, clips, lengths, settings)
+    context = network.context(plan, speakers_batch(speakers, network.settings.speaker, device), reference)
     seeds = [seed_of(settings.seed, clip.seed) for clip in clips]
     tokens = draw_tokens(network.denoiser, context, plan.content, lengths, seeds, speakers, settings)
 

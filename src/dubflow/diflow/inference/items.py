@@ -5,7 +5,6 @@ Letters: N phonemes, F frames at 25 a second, L tokens at 80 a second.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,6 +62,7 @@ class SilentClip:
         lips: features of lip crops ``[F, D_l]``.
         face: features of face crops ``[F, D_f]``.
         speaker: ``[D_s]``.
+        reference: codec tokens of the voice; read where the network is prompted with their acoustics.
         seed: of this item; mixed with the settings' seed.
 
     Raises:
@@ -74,6 +74,7 @@ class SilentClip:
     lips: Floats
     face: Floats
     speaker: Floats
+    reference: Tokens | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -82,6 +83,8 @@ class SilentClip:
             raise _bad(f"lips {list(self.lips.shape)} and face {list(self.face.shape)} are not features of one clip")
         if not (np.isfinite(self.lips).all() and np.isfinite(self.face).all()):
             raise _bad("its features are not finite")
+        if self.reference is not None and not len(self.reference):
+            raise _bad("its reference has no tokens")
 
     @property
     def frames(self) -> int:
@@ -116,12 +119,6 @@ def check_text(phonemes: Ids, stress: Ids) -> None:
     """
     if phonemes.ndim != 1 or phonemes.shape != stress.shape or not len(phonemes):
         raise _bad(f"phonemes {list(phonemes.shape)} and stresses {list(stress.shape)} are not those of one text")
-
-
-def seed_of(settings_seed: int, item_seed: int) -> int:
-    """The seed of an item's noise: both numbers, well mixed."""
-    digest = hashlib.sha256(f"{settings_seed}/{item_seed}".encode()).digest()
-    return int.from_bytes(digest[:8], "little") >> 1
 
 
 def _bad(problem: str) -> BadInput:

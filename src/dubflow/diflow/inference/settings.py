@@ -26,8 +26,7 @@ class InferenceSettings(Strict):
     prompt_share: float | None = Field(
         0.3,
         gt=0,
-        description="Stage 1: length of the prompt as a share of what is said, as it was trained; None takes all of "
-        "the reference.",
+        description="Length of the prompt as a share of what is said, as in training; None takes all of the reference.",
     )
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: matrix products in bfloat16.")
     compile: bool = Field(False, description="Compile the denoiser first: pays for long runs only.")

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dubflow.diflow.inference.batching import asked, buckets, device_of, padded, speakers_batch, text_batch
+from dubflow.diflow.flow.noise import seed_of
+from dubflow.diflow.inference.batching import asked, buckets, device_of, references_batch, speakers_batch, text_batch
 from dubflow.diflow.inference.generation import draw_tokens
-from dubflow.diflow.inference.items import Sentence, seed_of
+from dubflow.diflow.inference.items import Sentence
 from dubflow.diflow.inference.settings import InferenceSettings
 from dubflow.diflow.nets.durations import whole_durations
-from dubflow.diflow.nets.prompt import Reference
 from dubflow.diflow.nets.tts import TtsNetwork
 from dubflow.errors import BadInput
 from dubflow.speech.codecs import Tokens
@@ -45,13 +45,6 @@ def speak(
             tokens = _speak_batch(network, [sentences[i] for i in batch], [plans[i] for i in batch], settings)
             spoken.update(zip(batch, tokens, strict=True))
     return [spoken[item] for item in range(len(sentences))]
-
-
-def prompt_of(reference: Tokens, length: int, share: float | None) -> slice:
-    """The stretch of a reference in front of ``length`` tokens: its middle, where speech rather is than at its ends."""
-    kept = len(reference) if share is None else min(len(reference), max(1, round(share * length)))
-    start = (len(reference) - kept) // 2
-    return slice(start, start + kept)
 
 
 def _plan(network: TtsNetwork, chosen: Sequence[Sentence]) -> list[_Plan]:
@@ -87,24 +80,11 @@ def _speak_batch(
     durations = torch.nn.utils.rnn.pad_sequence([one for _, one in plans], batch_first=True)
     lengths = durations.sum(dim=1)
     content = network.stretch(encoded, durations, int(lengths.max()))
-    reference = _references(sentences, lengths.tolist(), network, settings)
+    pad = network.settings.books.vocabulary.pad
+    references = [one.reference for one in sentences]
+    reference = references_batch(references, lengths.tolist(), settings.prompt_share, pad, device)
     speakers = [np.asarray(one.voice, np.float32) for one in sentences]
     vectors = speakers_batch(speakers, network.settings.speaker, device)
     context = network.context(content, lengths, reference, vectors)
     seeds = [seed_of(settings.seed, one.seed) for one in sentences]
     return draw_tokens(network.denoiser, context, content, lengths.tolist(), seeds, speakers, settings)
-
-
-def _references(
-    sentences: Sequence[Sentence], lengths: Sequence[int], network: TtsNetwork, settings: InferenceSettings
-) -> Reference:
-    device, pad = device_of(network), network.settings.books.vocabulary.pad
-    parts = [
-        (one.reference, prompt_of(one.reference, length, settings.prompt_share))
-        for one, length in zip(sentences, lengths, strict=True)
-    ]
-    return Reference(
-        padded([tokens.prosody[:, part] for tokens, part in parts], device, pad),
-        padded([tokens.acoustic[:, part] for tokens, part in parts], device, pad),
-        torch.tensor([part.stop - part.start for _, part in parts], device=device),
-    )

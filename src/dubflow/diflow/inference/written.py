@@ -1,0 +1,34 @@
+"""Written text as the networks were trained to read it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dubflow.diflow.inference.items import Ids
+from dubflow.errors import BadInput
+from dubflow.speech.intervals import SILENCE
+from dubflow.speech.inventory import encode
+from dubflow.speech.phonemes import phonemize
+
+
+def written(text: str, language: str) -> tuple[Ids, Ids]:
+    """Phoneme ids and stresses ``[N]`` each of ``text``: silence, the phones with their pauses, silence.
+
+    That is what the corpus has where phone times are known: clips begin and end in silence, and a comma is one silent
+    phone. For drawn talkers the two are the same, phone by phone (a test compares them).
+
+    Raises:
+        BadInput: ``diflow.nothing_to_say`` for a text without a sound, and what ``phonemize`` says.
+        WrongUse: ``speech.unknown_language``.
+    """
+    symbols, stress = [SILENCE], [0]
+    for phone in phonemize(text, language, pauses=True):
+        if phone.symbol != SILENCE or symbols[-1] != SILENCE:
+            symbols.append(phone.symbol)
+            stress.append(phone.stress)
+    if len(symbols) == 1:
+        raise BadInput("diflow.nothing_to_say", f"Nothing in {text[:60]!r} can be spoken.", "Give words.")
+    if symbols[-1] != SILENCE:
+        symbols.append(SILENCE)
+        stress.append(0)
+    return encode(symbols), np.array(stress, np.int64)
