@@ -6,6 +6,7 @@ attention or a softmax over minus infinity, so a padded key has weight exactly 0
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -54,12 +55,23 @@ class CrossAttention(nn.Module):
         self.output = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, memory: Tensor, memory_inside: Tensor) -> tuple[Tensor, AttentionMap]:
-        """Queries ``x`` ``[B, T, D]`` look at ``memory`` ``[B, K, D]``: the answer ``[B, T, D]`` and its map."""
+    def forward(
+        self,
+        x: Tensor,
+        memory: Tensor,
+        memory_inside: Tensor,
+        reweigh: Callable[[AttentionMap], Tensor] | None = None,
+    ) -> tuple[Tensor, AttentionMap]:
+        """Queries ``x`` ``[B, T, D]`` look at ``memory`` ``[B, K, D]``: the answer ``[B, T, D]`` and its map.
+
+        ``reweigh`` makes of the map the weights ``[B, T, K]`` that all heads use instead of their own.
+        """
         query = split_heads(self.query(x), self.heads)
         key, value = (split_heads(part, self.heads) for part in self.memory(memory).chunk(2, dim=-1))
         logits = (query @ key.transpose(-1, -2)).float() * query.shape[-1] ** -0.5
         weights = logits.masked_fill(~memory_inside[:, None, None, :], -torch.inf).softmax(dim=-1)
+        if reweigh is not None:
+            weights = reweigh(AttentionMap(weights, logits)).unsqueeze(1).expand_as(weights)
         answer: Tensor = self.output(join_heads(self.dropout(weights).to(value.dtype) @ value))
         return answer, AttentionMap(weights, logits)
 

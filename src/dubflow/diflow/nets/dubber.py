@@ -25,10 +25,10 @@ from dubflow.diflow.nets.content import Content
 from dubflow.diflow.nets.ctc import CtcHead, ctc_loss
 from dubflow.diflow.nets.denoiser import Context, FlowDenoiser
 from dubflow.diflow.nets.distillation import distillation_loss
-from dubflow.diflow.nets.fapro import FaceToProsody
-from dubflow.diflow.nets.grid import alignment_matrix, inside_of
+from dubflow.diflow.nets.fapro import FaceToProsody, ProsodyHead
+from dubflow.diflow.nets.grid import alignment_matrix, check_lengths, inside_of
 from dubflow.diflow.nets.losses import LossParts
-from dubflow.diflow.nets.prompt import no_condition, prior_condition
+from dubflow.diflow.nets.prompt import Reference, no_condition, prior_condition, prompted
 from dubflow.diflow.nets.settings import NetSettings
 from dubflow.diflow.nets.synchronizer import Synchronized, Synchronizer
 from dubflow.diflow.nets.text import PhonemeEncoder, Text
@@ -76,11 +76,13 @@ class DubberOutput:
         plan: as above.
         ctc: log-probabilities ``[B, L, P + 1]``, or None without the head.
         flow_logits: ``[B, m + k, L, V]``.
+        prosody: logits of FaPro's own head ``[B, m, L, V]``, or None without it.
     """
 
     plan: Plan
     ctc: Tensor | None
     flow_logits: Tensor
+    prosody: Tensor | None = None
 
 
 class DubberNetwork(nn.Module):
@@ -95,6 +97,7 @@ class DubberNetwork(nn.Module):
         self.adaptation = ContentAdaptation(settings)
         self.denoiser = FlowDenoiser(settings)
         self.ctc = CtcHead(settings) if settings.ctc_head else None
+        self.prosody = ProsodyHead(settings) if settings.prosody_head else None
 
     def adopt(self, teacher: TtsNetwork) -> None:
         """Start from stage 1: phoneme encoder, content model and denoiser take the teacher's weights.
@@ -109,11 +112,24 @@ class DubberNetwork(nn.Module):
         """Start without stage 1 (Table 3, row 2): Projection and Content Head, adopted from none, are trained too."""
         self.adaptation.start_alone()
 
-    def forward(self, text: Text, picture: Picture, speaker: Tensor, noisy: Tensor, t: Tensor) -> DubberOutput:
+    def forward(
+        self,
+        text: Text,
+        picture: Picture,
+        speaker: Tensor,
+        noisy: Tensor,
+        t: Tensor,
+        reference: Reference | None = None,
+    ) -> DubberOutput:
         """One training pass over ``x_t`` ``[B, m + k, L]`` at times ``[B]``; ``speaker`` is ``[B, D_s]``."""
         plan = self.plan(text, picture)
-        logits = self.denoiser(noisy, t, self.context(plan, speaker))
-        return DubberOutput(plan, None if self.ctc is None else self.ctc(plan.synchronized.hidden), logits)
+        logits = self.denoiser(noisy, t, self.context(plan, speaker, reference))
+        return DubberOutput(
+            plan,
+            None if self.ctc is None else self.ctc(plan.synchronized.hidden),
+            logits,
+            None if self.prosody is None or plan.prior is None else self.prosody(plan.prior),
+        )
 
     def plan(self, text: Text, picture: Picture) -> Plan:
         """What is said when; the clip's frames alone decide the length, ``L = ceil(16 F / 5)``."""
@@ -121,13 +137,32 @@ class DubberNetwork(nn.Module):
         prior = None if self.fapro is None else self.fapro(picture.face, picture.frames)
         return Plan(synchronized, prior, self.adaptation(prior, synchronized.hidden, synchronized.inside))
 
-    def context(self, plan: Plan, speaker: Tensor) -> Context:
-        """What the denoiser sees (3.4.4): z~_p in place of the reference's prosody, zeros for its acoustics, h~_p2c."""
+    def context(self, plan: Plan, speaker: Tensor, reference: Reference | None = None) -> Context:
+        """What the denoiser sees (3.4.4): z~_p in place of the reference's prosody, zeros for its acoustics, h~_p2c.
+
+        Args:
+            plan: of :meth:`plan`.
+            speaker: ``[B, D_s]``.
+            reference: codec tokens of the reference, where settings have an ``acoustic_prompt``; see ``prompt``.
+
+        Raises:
+            WrongUse: ``diflow.bad_reference`` when it is missing there, or given elsewhere.
+        """
         synchronized, content = plan.synchronized, plan.content.hidden
         if self.fapro is None or plan.prior is None:
             condition = no_condition(content, self.settings.books.prosody)
         else:
             condition = prior_condition(self.fapro.widened(plan.prior, synchronized.inside), synchronized.lengths)
+        if (reference is not None) != self.settings.acoustic_prompt:
+            raise WrongUse(
+                "diflow.bad_reference",
+                "This network is prompted with the reference's acoustic tokens, and none are given."
+                if reference is None
+                else "This network was not trained to be prompted with a reference's acoustic tokens.",
+            )
+        if reference is not None:
+            check_lengths(reference.lengths, reference.acoustic.transpose(1, 2))
+            condition = prompted(condition, self.denoiser.embedders.acoustic(reference.acoustic), reference.lengths)
         return self.denoiser.prepare(condition, content, synchronized.lengths, speaker)
 
 
@@ -140,6 +175,7 @@ class DubbingWeights(Strict):
     flow: float = Field(1.0, ge=0, description="lambda 4, of the flow.")
     video_text: float = Field(0.001, ge=0, description="lambda 5, of the video-text alignment.")
     speech_text: float = Field(0.001, ge=0, description="lambda 6, of the speech-text alignment.")
+    prosody: float = Field(0.0, ge=0, description="Of FaPro's own loss on prosody codes; not the paper's.")
 
 
 @dataclass(frozen=True)
@@ -206,6 +242,10 @@ def dubbing_loss(
     if "speech_text" in kept:
         speech = _aligned(synchronized.speech_map, targets.token_durations, synchronized.inside, text, settings)
         values["speech_text"], counts["phonemes_without_token"] = speech.value, speech.skipped_phonemes
+    if "prosody" in kept:
+        logits = _needed(output.prosody, "prosody", "FaPro's own head")
+        codes = targets.flow[:, : settings.books.prosody]
+        values["prosody"] = code_cross_entropy(logits, codes, vocabulary=settings.books.vocabulary)
     return LossParts(values, kept, counts)
 
 

@@ -5,14 +5,15 @@ DiFlowDubber, 3.4.1 and B.2.2:
 .. math:: \tilde z_p = \mathrm{FaPro}(\hat v_{face}) \in \mathbb R^{m \times L \times A}
 
 Face features go through a convolution into the shared space (3.2), learnable upsampling, ConvNeXt V2 blocks, a layer
-normalisation and the Prosody Predictor, one FFT block a prosody book. It has no loss of its own: gradients come through
-the fusion in CCTA and through the denoiser.
+normalisation and the Prosody Predictor, one FFT block a prosody book. In the paper it has no loss of its own: gradients
+come through the fusion in CCTA and through the denoiser. :class:`ProsodyHead` allows one, off by default.
 
-Letters: B batch, F frames, L tokens, m prosody books, A width, D width of the denoiser.
+Letters: B batch, F frames, L tokens, m prosody books, A width, D width of the denoiser, V codes.
 """
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from dubflow.diflow.nets.fft import BookPredictor
@@ -52,3 +53,17 @@ class FaceToProsody(nn.Module):
         """
         wide: Tensor = self.projection(prior)
         return wide * inside[:, None, :, None]
+
+
+class ProsodyHead(nn.Module):
+    """One line a book, from the prior ``[B, m, L, A]`` to logits of prosody codes ``[B, m, L, V]``; training only."""
+
+    def __init__(self, settings: NetSettings) -> None:
+        super().__init__()
+        self.books = nn.ModuleList(
+            nn.Linear(settings.width, settings.books.codes) for _ in range(settings.books.prosody)
+        )
+
+    def forward(self, prior: Tensor) -> Tensor:
+        """``prior`` ``[B, m, L, A]``."""
+        return torch.stack([line(prior[:, book]) for book, line in enumerate(self.books)], dim=1)

@@ -1,8 +1,8 @@
 """Which learning rate each parameter has, by name.
 
 DiFlowDubber, B.3, trains all of stage 2 at a rate of 1e-3, the pre-trained denoiser too; ``safe`` lets the denoiser
-move a tenth as fast. Patterns are read in order and the first that fits a parameter's name decides; they are those of file
-names (``denoiser.*``) and must fit the whole name, so that no part is caught by a likeness.
+move a tenth as fast. Patterns are read in order and the first that fits a parameter's name decides; they are those of
+file names (``denoiser.*``) and must fit the whole name, so that no part is caught by a likeness.
 """
 
 from __future__ import annotations

@@ -6,6 +6,15 @@ DiFlowDubber, B.2.1 and 3.4.4, Contextual Modeling:
     \text{stage 1:}\quad e_{cond} = [e^r_p; 0; e^r_a] \in \mathbb R^{(m+n+k) \times L' \times D}, \qquad
     \text{stage 2:}\quad e_{cond} = [\tilde z_p; 0; 0] \in \mathbb R^{(m+n+k) \times L \times D}
 
+The paper's stage 2 has the timbre from a vector alone. The option ``acoustic_prompt`` (not the paper's) puts the
+reference's acoustics, and nothing else of it, in front of the prior, behind one another in time:
+
+.. math::
+    e_{cond} = \bigl[\, [0; 0; e^r_a],\; [\tilde z_p; 0; 0] \,\bigr]
+        \in \mathbb R^{(m+n+k) \times (L' + L) \times D}
+
+so that prior and target are as far from one another as without it.
+
 Letters: B batch, R tokens of the condition (L' or L), S = m + n + k streams, D width. Streams that are zero are
 left out of memory and of the sums; :meth:`Condition.dense` gives the equation's own form.
 """
@@ -47,11 +56,13 @@ class Condition:
         prosody: ``[B, m, R, D]``.
         acoustic: ``[B, k, R, D]``, or None where the equation has zeros.
         lengths: integers ``[B]``.
+        ahead: how many of an item's positions lie in front of the prior, integers ``[B]``; None for none.
     """
 
     prosody: Tensor
     acoustic: Tensor | None
     lengths: Tensor
+    ahead: Tensor | None = None
 
     @property
     def inside(self) -> Tensor:
@@ -87,6 +98,29 @@ class TokenEmbedders(nn.Module):
 def prior_condition(prior: Tensor, lengths: Tensor) -> Condition:
     """Stage 2: the condition from the prosody prior ``[B, m, L, D]`` (already projected to the denoiser's width)."""
     return Condition(prior, None, lengths)
+
+
+def prompted(condition: Condition, acoustic: Tensor, lengths: Tensor) -> Condition:
+    """A stage-2 condition behind reference acoustics: ``acoustic`` ``[B, k, R, D]`` with ``lengths`` ``[B]``.
+
+    Each item's own R and L positions stand without a gap, padding behind them.
+    """
+    prior, longest = condition.prosody, acoustic.shape[2]
+    total = lengths + condition.lengths
+    steps = torch.arange(int(total.max()), device=lengths.device).expand(len(lengths), -1)
+    behind = (longest + steps - lengths.unsqueeze(-1)).clamp(max=longest + prior.shape[2] - 1)
+    index = torch.where(steps < lengths.unsqueeze(-1), steps, behind)[:, None, :, None]
+
+    def packed(first: Tensor, second: Tensor) -> Tensor:
+        both = torch.cat([first, second], dim=2)
+        return both.gather(2, index.expand(-1, both.shape[1], -1, both.shape[3]))
+
+    return Condition(
+        prosody=packed(prior.new_zeros(*prior.shape[:2], longest, prior.shape[3]), prior),
+        acoustic=packed(acoustic, acoustic.new_zeros(*acoustic.shape[:2], prior.shape[2], acoustic.shape[3])),
+        lengths=total,
+        ahead=lengths,
+    )
 
 
 def no_condition(content: Tensor, books: int) -> Condition:

@@ -114,6 +114,11 @@ class AlignmentSettings(Strict):
     crowded: Literal["relax", "reject"] = Field(
         "relax", description="More phonemes than frames: let phonemes have no frame, or refuse the item."
     )
+    stepwise: Literal["off", "expected", "hard"] = Field(
+        "off",
+        description="Evaluation only: the last block's attention keeps to monotonic steps, in expectation or by the "
+        "best path.",
+    )
 
 
 class NetSettings(Strict):
@@ -139,7 +144,15 @@ class NetSettings(Strict):
     fuse_prior: bool = Field(
         True, description="The prior is fused into content as well; off, it reaches the denoiser alone."
     )
+    acoustic_prompt: bool = Field(
+        False,
+        description="Stage 2 sees the reference's acoustic tokens in front of the prior; the paper leaves them zero.",
+    )
     ctc_head: bool = Field(True, description="Stage 2 has the head of the CTC loss; only training needs it.")
+    prosody_head: bool = Field(
+        False,
+        description="FaPro has a head for a loss of its own on prosody codes; not the paper's, only for training.",
+    )
 
     @property
     def prior_in_content(self) -> bool:
@@ -148,6 +161,8 @@ class NetSettings(Strict):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if self.prosody_head and not self.face_prior:
+            raise ValueError("a prosody_head needs the face_prior that it reads")
         if self.width % 2 or self.width % self.fft.heads or self.width % self.alignment.heads:
             raise ValueError("width must be even and a multiple of the heads of fft and alignment")
         return self

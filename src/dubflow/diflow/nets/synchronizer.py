@@ -13,7 +13,9 @@ Letters: B batch, F frames, L tokens, N phonemes, A width, D_l lip features.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -24,6 +26,7 @@ from dubflow.diflow.nets.grid import check_lengths, inside_of, regulate
 from dubflow.diflow.nets.monotonic import MonotonicAlignment, log_weights, monotonic_search
 from dubflow.diflow.nets.positions import with_positions
 from dubflow.diflow.nets.settings import AlignmentSettings, NetSettings
+from dubflow.diflow.nets.stepwise import expected_alignment, hard_alignment
 from dubflow.diflow.nets.temporal import ConvNextStack, Upsample, over_time, tokens_of
 
 
@@ -63,17 +66,27 @@ class CrossBlock(nn.Module):
         self.narrow = nn.Linear(settings.filter, width)
         self.dropout = nn.Dropout(settings.dropout)
 
-    def forward(self, x: Tensor, inside: Tensor, text: Tensor, text_inside: Tensor) -> tuple[Tensor, AttentionMap]:
+    def forward(
+        self,
+        x: Tensor,
+        inside: Tensor,
+        text: Tensor,
+        text_inside: Tensor,
+        reweigh: Callable[[AttentionMap], Tensor] | None = None,
+    ) -> tuple[Tensor, AttentionMap]:
         """``x`` ``[B, T, A]`` attends to ``text`` ``[B, N, A]``; the map is ``[B, H, T, N]``."""
         x = x + self.dropout(self.self_attention(self.norms[0](x), inside))
-        found, attention = self.cross_attention(self.norms[1](x), text, text_inside)
+        found, attention = self.cross_attention(self.norms[1](x), text, text_inside, reweigh)
         x = x + self.dropout(found)
         x = x + self.dropout(self.narrow(functional.gelu(self.widen(self.norms[2](x)))))
         return x, attention
 
 
 class TextAlignment(nn.Module):
-    """Cross-attention blocks and a normalisation: ``[B, T, A]`` to ``[B, T, A]`` and the last block's map."""
+    """Cross-attention blocks and a normalisation: ``[B, T, A]`` to ``[B, T, A]`` and the last block's map.
+
+    The last block's map is the one that Eq. 2 and 4 train; at evaluation the setting ``stepwise`` makes it monotonic.
+    """
 
     def __init__(self, settings: NetSettings) -> None:
         super().__init__()
@@ -86,9 +99,17 @@ class TextAlignment(nn.Module):
     def forward(self, x: Tensor, inside: Tensor, text: Tensor, text_inside: Tensor) -> tuple[Tensor, AttentionMap]:
         """``inside`` ``[B, T]``; answers ``[B, T, A]``, zero outside, and the map that stands for all heads."""
         x = with_positions(x, self.max_length)
-        for block in self.blocks:
-            x, attention = block(x, inside, text, text_inside)
+        for place, block in enumerate(self.blocks, start=1):
+            monotonic = self.settings.stepwise != "off" and not self.training and place == len(self.blocks)
+            reweigh = partial(self._stepwise, inside=inside, text_inside=text_inside) if monotonic else None
+            x, attention = block(x, inside, text, text_inside, reweigh)
         return self.norm(x) * inside.unsqueeze(-1), one_map(attention, inside, self.settings)
+
+    def _stepwise(self, attention: AttentionMap, *, inside: Tensor, text_inside: Tensor) -> Tensor:
+        weights, phonemes = one_map(attention, inside, self.settings).weights, text_inside.sum(dim=1)
+        if self.settings.stepwise == "expected":
+            return expected_alignment(weights, phonemes)
+        return hard_alignment(weights, inside.sum(dim=1), phonemes)
 
 
 class Synchronizer(nn.Module):
