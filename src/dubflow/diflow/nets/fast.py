@@ -103,17 +103,13 @@ class _Packed:
         Returns:
             ``[A, D]``.
         """
+        attention = functional.scaled_dot_product_attention
         if len(set(self.counts)) == 1 and len(set(asked)) == 1:  # nothing is ragged: one call for all
-            parts = [x.reshape(len(asked), -1, *x.shape[1:]).transpose(1, 2) for x in (query, key, value)]
-            return functional.scaled_dot_product_attention(*parts).transpose(1, 2).flatten(0, 1).flatten(1)
-        items = zip(
-            torch.split(query, asked), torch.split(key, self.counts), torch.split(value, self.counts), strict=True
-        )
-        mixed = [
-            functional.scaled_dot_product_attention(*(x.transpose(0, 1).unsqueeze(0) for x in parts))[0].transpose(0, 1)
-            for parts in items
-            if len(parts[0])
-        ]
+            q, k, v = (x.reshape(len(asked), -1, *x.shape[1:]).transpose(1, 2) for x in (query, key, value))
+            return attention(q, k, v).transpose(1, 2).flatten(0, 1).flatten(1)
+        ragged = ((query, asked), (key, self.counts), (value, self.counts))
+        items = zip(*(torch.split(x.transpose(0, 1), counts, dim=1) for x, counts in ragged), strict=True)
+        mixed = [attention(q[None], k[None], v[None])[0].transpose(0, 1) for q, k, v in items if q.shape[1]]
         return torch.cat(mixed).flatten(1)
 
 
