@@ -26,6 +26,9 @@ from dataclasses import dataclass
 import numpy as np
 import soxr
 
+from dubflow.judging.content import word_error_rate
+from dubflow.judging.frame_books import fit_frame_books
+from dubflow.judging.grid_recogniser import hear_commands
 from dubflow.progress import reporting
 from dubflow.speech.codecs import BOOK_SIZE, Tokens
 from dubflow.speech.codecs.world.analysis import Features, analyse, synthesise
@@ -33,7 +36,7 @@ from dubflow.speech.codecs.world.codec import WorldCodec
 from dubflow.speech.codecs.world.fitting import Recording, WorldSettings, fit_recordings, fit_steps
 from dubflow.speech.codecs.world.losses import measure_losses
 from dubflow.speech.codecs.world.normalisation import active
-from dubflow.speech.codecs.world.quantizer import fit_residual, kmeans, nearest
+from dubflow.speech.codecs.world.quantizer import fit_residual
 from dubflow.speech.espeak import EspeakSynthesizer
 from dubflow.speech.voices import LANGUAGES
 from dubflow.talkers.scripts import FreeSentence, GridCommand, Script
@@ -42,12 +45,6 @@ from dubflow.talkers.voices import VOICES, SpeakerVoice
 UNHEARD = 10
 UTTERANCES = 12
 TRAINED_ON = 8
-GRAMMAR = """#JSGF V1.0;
-grammar grid;
-public <command> = (bin|lay|place|set) (blue|green|red|white) (at|by|in|with)
-(a.|b.|c.|d.|e.|f.|g.|h.|i.|j.|k.|l.|m.|n.|o.|p.|q.|r.|s.|t.|u.|v.|x.|y.|z.)
-(zero|one|two|three|four|five|six|seven|eight|nine) (again|now|please|soon);
-"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,25 +148,8 @@ def plain_content(features: Features, normalised: bool) -> np.ndarray:
 
 
 def word_errors(test: Sequence[Said], waveforms: Sequence[np.ndarray]) -> float:
-    """GRID word error rate: wrong words of six, averaged over utterances."""
-    from pocketsphinx import Decoder
-
-    decoder = Decoder(lm=None, loglevel="FATAL")
-    decoder.add_jsgf_string("grid", GRAMMAR)
-    decoder.activate_search("grid")
-    rng = np.random.default_rng(0)
-    wrong = total = 0
-    for one, waveform in zip(test, waveforms, strict=True):
-        loud = np.pad(waveform / max(np.abs(waveform).max(), 1e-6) * 0.9, 4800) * 32767
-        pcm = np.clip(loud + rng.normal(0, 60, loud.size), -32768, 32767).astype(np.int16)
-        decoder.start_utt()
-        decoder.process_raw(pcm.tobytes(), full_utt=True)
-        decoder.end_utt()
-        heard = decoder.hyp().hypstr.replace(".", "").split() if decoder.hyp() else []
-        said = one.text.split()
-        wrong += sum(a != b for a, b in zip(said, heard, strict=False)) + abs(len(said) - len(heard))
-        total += len(said)
-    return wrong / total
+    """GRID word error rate."""
+    return word_error_rate([one.text for one in test], hear_commands(waveforms)).corpus
 
 
 def statistics(features: Features) -> np.ndarray:
@@ -185,12 +165,9 @@ def swaps(codec: WorldCodec, test: Sequence[Said], seed: int) -> None:
     judge = ridge(every / scale, np.array([one.speaker for one in test]), 1.0)
     rng = np.random.default_rng(seed)
     tokens = [codec.encode_features(one.features) for one in test]
-    books = [
-        kmeans(
-            np.concatenate([spoken_frames(x.features) for x in test if x.speaker == s]), size=64, iterations=8, rng=rng
-        )
-        for s in range(2 * UNHEARD)
-    ]
+    books = fit_frame_books(
+        {str(s): [one.features for one in test if one.speaker == s] for s in range(2 * UNHEARD)}, seed=seed
+    )
     done: dict[str, list[tuple[bool, bool, bool, bool, float]]] = {}
     for number in range(0, len(test), 4):
         one = test[number]
@@ -210,18 +187,13 @@ def swaps(codec: WorldCodec, test: Sequence[Said], seed: int) -> None:
             heard = analyse(synthesise(features))
             here = statistics(heard) / scale
             found = int((here @ judge).argmax())
-            near = int(np.argmin([nearest(spoken_frames(heard), book)[1].mean() for book in books]))
+            near = int(books.nearest(heard))
             gone = float((here - places[one.speaker]) @ way / (way @ way))
             ends = (test[target].speaker, one.speaker)
             done.setdefault(name, []).append((*(found == end for end in ends), *(near == end for end in ends), gone))
     print("\nspeaker swap | statistics: target | source | books: target | source | part of the way gone")
     for name, results in done.items():
         print(" | ".join([name, *(f"{share:.2f}" for share in np.array(results, dtype=float).mean(0))]))
-
-
-def spoken_frames(features: Features) -> np.ndarray:
-    """Cepstra 1 to 24 of the frames in which somebody speaks."""
-    return features.cepstrum[active(features), 1:25].astype(np.float32)
 
 
 def exchange(features: Features, target: Features) -> Features:
