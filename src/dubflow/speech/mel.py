@@ -80,7 +80,7 @@ def _corners() -> NDArray[np.float64]:
 
 @cache
 def _hann() -> NDArray[np.float64]:
-    window = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(_WINDOW) / _WINDOW)  # periodic: its shifts sum to a constant
+    window: NDArray[np.float64] = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(_WINDOW) / _WINDOW)  # periodic
     window.setflags(write=False)
     return window
 
