@@ -35,7 +35,6 @@ from dubflow.speech.phonemes import LANGUAGES, Phone, phonemize
 if TYPE_CHECKING:
     from dubflow.faces.features import FaceFeatures, LipFeatures
     from dubflow.faces.landmarks import Landmarker
-    from dubflow.media.clip import Clip
 
 TRANSFORM_VERSION = 1
 
@@ -132,7 +131,9 @@ def transform(row: ClipRow, path: Path, settings: PrepareSettings, tools: Tools)
     waveform = fit_waveform(clip.waveform, frames, settings.length_tolerance_s)
     prepared = Prepared(frames, frames_to_tokens(frames))
     if clip.frames is not None:
-        _add_face(prepared, clip, settings, tools)
+        arrays, reasons = face_arrays(clip.frames, settings, tools)
+        prepared.arrays |= arrays
+        prepared.reasons += reasons
     _add_prosody(prepared, waveform)
     _add_phones(prepared, row, waveform, settings)
     if tools.codec is not None:
@@ -164,22 +165,27 @@ def to_pcm16(waveform: NDArray[np.float32]) -> NDArray[np.int16]:
     return np.asarray(np.clip(np.rint(waveform * 32768.0), -32768, 32767), np.int16)
 
 
-def _add_face(prepared: Prepared, clip: Clip, settings: PrepareSettings, tools: Tools) -> None:
+def face_arrays(
+    frames: NDArray[np.uint8], settings: PrepareSettings, tools: Tools
+) -> tuple[dict[str, NDArray[Any]], list[str]]:
+    """Features of the main face in ``frames`` ``[F, H, W, 3]`` and why something is absent; training and dubbing alike.
+
+    Raises:
+        BadInput: ``corpora.no_face`` where the settings require one.
+    """
     from dubflow.faces.crops import crop_face, crop_lips
     from dubflow.faces.mouth import mouth_opening, mouth_width
 
-    assert clip.frames is not None  # the caller looked
-    tracks = tools.landmarker.landmarks(clip.frames)
+    tracks = tools.landmarker.landmarks(frames)
     if not tracks.tracks:
         if settings.require_face:
-            raise BadInput("corpora.no_face", f"No face in any of {clip.frame_count} frames.", "Leave the clip out.")
-        prepared.reasons.append("no_face")
-        return
+            raise BadInput("corpora.no_face", f"No face in any of {len(frames)} frames.", "Leave the clip out.")
+        return {}, ["no_face"]
     main = tracks.main
-    lips = crop_lips(clip.frames, main, settings.lip_size)
-    faces = crop_face(clip.frames, main, settings.face_size)
+    lips = crop_lips(frames, main, settings.lip_size)
+    faces = crop_face(frames, main, settings.face_size)
     precision = np.dtype(settings.precision)
-    prepared.arrays |= {
+    arrays: dict[str, NDArray[Any]] = {
         "lip": tools.lip.extract(lips).astype(precision),
         "face": tools.face.extract(faces).astype(precision),
         "mouth_opening": mouth_opening(main.landmarks),
@@ -187,9 +193,8 @@ def _add_face(prepared: Prepared, clip: Clip, settings: PrepareSettings, tools: 
         "face_found": np.asarray(main.found),
     }
     if settings.store_crops:
-        prepared.arrays |= {"lip_crops": lips, "face_crops": faces}
-    if not main.found.all():
-        prepared.reasons.append("face_lost_in_some_frames")
+        arrays |= {"lip_crops": lips, "face_crops": faces}
+    return arrays, [] if main.found.all() else ["face_lost_in_some_frames"]
 
 
 def _add_prosody(prepared: Prepared, waveform: NDArray[np.float32]) -> None:
