@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dubflow.corpora.manifest import ClipRow, Segment
-from dubflow.corpora.splits import SplitOptions, assign_splits, speakers_of
+from dubflow.corpora.splits import SplitOptions, assign_splits, speakers_of, training_rows
 
 
 def _clip(number: int, speaker: str | None, others: list[str] | None = None) -> ClipRow:
@@ -65,3 +65,12 @@ def test_another_seed_gives_another_order_and_the_layout_comes_first() -> None:
     stated = [row.model_copy(update={"split": "test"}) for row in rows]
     assert assign_splits(stated, SplitOptions()) == stated
     assert all(row.split is None for row in assign_splits(stated, SplitOptions(by="none")))
+
+
+def test_training_rows_are_the_train_split_or_everything_where_there_are_no_splits() -> None:
+    rows = [_clip(number, name) for number, name in enumerate("abcdefghij")]
+    assert training_rows(rows) == rows
+    split = assign_splits(rows, SplitOptions(val=0.2, test=0.2))
+    assert {row.split for row in split} == {"train", "val", "test"}
+    assert training_rows(split) == [row for row in split if row.split == "train"]
+    assert training_rows([row for row in split if row.split != "train"]) == []

@@ -63,6 +63,16 @@ def test_the_mix_is_kept_and_every_kind_appears() -> None:
     assert 0.15 < np.mean([bool(plan.events) for plan in plans]) < 0.35
 
 
+def test_grid_salad_and_free_sentences_come_in_the_shares_asked_for() -> None:
+    settings = TalkerSettings(grid_share=0.2, salad_share=0.5)
+    plans = plan_corpus(identities=10, clips=60, languages=["en"], seed=3, settings=settings)
+    salads = sum(plan.turns[0].script.is_salad for plan in plans) / len(plans)
+    grid = sum(plan.is_grid for plan in plans) / len(plans)
+    assert not any(plan.is_grid and plan.turns[0].script.is_salad for plan in plans)
+    assert salads == pytest.approx(0.5, abs=0.07)  # three standard errors of 600 draws
+    assert grid == pytest.approx(0.2, abs=0.05)
+
+
 def test_no_speaker_crosses_splits_and_ten_identities_fill_all_three() -> None:
     plans = plan_corpus(identities=10, clips=12, languages=["en", "ru"], seed=6)
     where: dict[str, set[str]] = {}
@@ -190,6 +200,9 @@ def test_impossible_corpora_are_refused(arguments, code: str) -> None:
 
 
 def test_settings_refuse_what_they_do_not_know() -> None:
-    for wrong in ({"mix": {"plain": -1.0}}, {"mix": {}}, {"mix": {"upside_down": 1.0}}, {"size": 63}, {"colour": 1}):
+    too_much = {"grid_share": 0.6, "salad_share": 0.5}
+    for wrong in (
+        {"mix": {"plain": -1.0}}, {"mix": {}}, {"mix": {"upside_down": 1.0}}, {"size": 63}, {"colour": 1}, too_much,
+    ):  # fmt: skip
         with pytest.raises(ValueError, match="validation error"):
             TalkerSettings.model_validate(wrong)

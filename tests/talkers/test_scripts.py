@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dubflow.errors import BadInput, WrongUse
-from dubflow.speech.voices import LANGUAGES
-from dubflow.talkers.phrasebook import SLOTS, phrasebook
-from dubflow.talkers.scripts import FreeSentence, GridCommand, words_of
+from dubflow.speech.espeak import default_synthesizer
+from dubflow.speech.phonemes import phonemize
+from dubflow.speech.voices import LANGUAGES, Voice
+from dubflow.talkers.phrasebook import SLOTS, common_words, phrasebook
+from dubflow.talkers.scripts import FreeSentence, GridCommand, WordSalad, words_of
 
 commands = st.builds(
     GridCommand,
@@ -101,10 +105,58 @@ def test_greek_actions_agree_with_their_carrier() -> None:
 
 
 def test_drawing_is_decided_by_the_seed() -> None:
-    for kind in (GridCommand, FreeSentence):
+    for kind in (GridCommand, FreeSentence, WordSalad):
         drawn = [[kind.draw(np.random.default_rng(seed)).code for seed in range(40)] for _ in range(2)]
         assert drawn[0] == drawn[1]
         assert len(set(drawn[0])) > 30
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_common_word_is_spoken_as_a_word_of_its_own(language: str) -> None:
+    listed = common_words(language)
+    assert len(set(listed)) == len(listed) == len(common_words("en")) >= 300
+    for start in range(0, len(listed) - 1, 8):
+        salad = WordSalad(words=tuple(range(start, min(start + 8, len(listed)))), breath=2)
+        script = salad.script(language)
+        assert [word.lower() for word in script.words] == [word.lower() for word in listed[start : start + 8]]
+        utterance = default_synthesizer().synthesize(script.spoken, Voice(language=language))
+        assert utterance.unknown == []
+        assert [word.label for word in utterance.words] == list(script.words)
+        assert all(word.end > word.start for word in utterance.words)
+
+
+def test_salads_are_told_from_sentences_and_translate_word_by_word() -> None:
+    salads = [WordSalad.draw(np.random.default_rng(seed)) for seed in range(300)]
+    assert len({salad.code for salad in salads}) == 300
+    for salad in salads:
+        scripts = [salad.script(language) for language in LANGUAGES]
+        assert {script.code for script in scripts} == {salad.code}
+        assert {len(script.words) for script in scripts} == {len(salad.words)}
+        assert all(script.is_salad and script.text.count(",") == bool(salad.breath) for script in scripts)
+        assert 4 <= len(salad.words) <= 8
+        assert salad.breath == 0 or 2 <= salad.breath <= len(salad.words) - 2
+    others = [kind.draw(np.random.default_rng(seed)) for seed in range(300) for kind in (GridCommand, FreeSentence)]
+    assert not any(other.script("en").is_salad for other in others)
+
+
+@pytest.mark.parametrize("language", ["en", "el"])
+def test_salads_hold_more_pairs_of_sounds_than_as_many_sentences(language: str) -> None:
+    def pairs(kind: type[FreeSentence] | type[WordSalad]) -> set[tuple[str, str]]:
+        found: set[tuple[str, str]] = set()
+        for seed in range(60):
+            text = kind.draw(np.random.default_rng(seed)).script(language).spoken
+            found |= set(pairwise(phone.symbol for phone in phonemize(text, language)))
+        return found
+
+    assert len(pairs(WordSalad)) > 1.25 * len(pairs(FreeSentence))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"words": (0,)}, {"words": (0, 9999)}, {"words": (-1, 2)}, {"words": (1, 2), "breath": 2}]
+)
+def test_salads_that_are_none_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="validation error"):
+        WordSalad.model_validate(wrong)
 
 
 @pytest.mark.parametrize("code", ["", "bbaf2", "bbaf2nn", "bbaw2n", "xbaf2n", "bbaf0n"])
