@@ -1,7 +1,7 @@
 """What both stages of DiFlowDubber reach on held-out speakers and sentences, beside the original and the codec.
 
     python benchmarks/diflow_training.py PREPARED --tts RUN/model --dubber RUN/model [--clips 72] [--nfe 16]
-    python benchmarks/diflow_training.py PREPARED --train OUT [--preset tiny]
+    python benchmarks/diflow_training.py PREPARED --train OUT --codec CODEC [--preset tiny] [--steps N]
 
 ``--train`` first runs ``dubflow train tts`` and ``dubflow train dubber`` into OUT. The last lines say which of the
 project's aims are met: WER at most 10 points above the codec's resynthesis, speech starts and ends within one video
@@ -41,12 +41,14 @@ MOST_EXTRA_WER = 0.10
 LEAST_IN_TIME = LEAST_OWN_VOICE = 0.90
 
 
-def train(prepared: Path, out: Path, preset: str) -> tuple[Path, Path]:
+def train(prepared: Path, codec: Path, out: Path, preset: str, steps: int | None) -> tuple[Path, Path]:
     """Both stages by the command a person would type; returns the models' folders."""
-    models = []
+    models: list[Path] = []
     for stage in ("tts", "dubber"):
-        command = [sys.executable, "-m", "dubflow", "train", stage, "--data", str(prepared), "--preset", preset]
-        command += ["--out", str(out / stage)] + (["--teacher", str(models[0])] if models else [])
+        command = [sys.executable, "-m", "dubflow", "train", stage, "--data", str(prepared), "--codec", str(codec)]
+        command += ["--preset", preset, "--out", str(out / stage), "--track", "none"]
+        command += ["--steps", str(steps)] if steps is not None else []
+        command += ["--teacher", str(models[0])] if models else []
         started = time.perf_counter()
         subprocess.run(command, check=True)
         print(f"trained {stage} in {(time.perf_counter() - started) / 60:.1f} min", flush=True)
@@ -99,6 +101,7 @@ def main() -> None:
     parser.add_argument("--dubber", type=Path, help="stored model of stage 2")
     parser.add_argument("--train", type=Path, metavar="OUT", help="train both stages into OUT first")
     parser.add_argument("--preset", default="tiny")
+    parser.add_argument("--steps", type=int, default=None, help="of each stage; by default the preset's")
     parser.add_argument("--codec", type=Path, help="codec folder, where no model brings one")
     parser.add_argument("--splits", nargs="+", default=["test", "val"], help="no network was chosen by val's figures")
     parser.add_argument("--clips", type=int, default=72)
@@ -108,7 +111,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the table there, too")
     options = parser.parse_args()
     if options.train is not None:
-        options.tts, options.dubber = train(options.prepared, options.train, options.preset)
+        if options.codec is None:
+            parser.error("--train needs the --codec that the set was prepared with")
+        options.tts, options.dubber = train(
+            options.prepared, options.codec, options.train, options.preset, options.steps
+        )
     model = options.dubber or options.tts
     codec = options.codec or (model / "codec" if model else None)
     if codec is None:
