@@ -5,7 +5,7 @@ Letters: B batch, N phonemes, F frames, L tokens.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -33,13 +33,8 @@ def dub_clips(
     network: DubberNetwork,
     clips: Sequence[SilentClip],
     settings: InferenceSettings | None = None,
-    *,
-    done: Callable[[int], None] | None = None,
 ) -> list[DubbedSpeech]:
     """Say each text to its clip; answers in their order, of ``L = ceil(16 F / 5)`` tokens each.
-
-    Args:
-        done: told how many more items are finished.
 
     Raises:
         BadInput: ``diflow.too_long``, ``diflow.more_phones_than_units`` where the network's settings say so.
@@ -53,8 +48,6 @@ def dub_clips(
     with asked(network, settings):
         for batch in buckets([frames_to_tokens(clip.frames) for clip in clips], settings):
             dubbed.update(zip(batch, _dub_batch(network, [clips[item] for item in batch], settings), strict=True))
-            if done is not None:
-                done(len(batch))
     return [dubbed[item] for item in range(len(clips))]
 
 

@@ -1,0 +1,81 @@
+"""What an engine is asked, and what it answers.
+
+An engine looks at one clip at a time (pictures are large) and speaks for several at once (networks like batches).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dubflow.dubbing.planning import PlannedSegment
+from dubflow.dubbing.request import DubOptions
+from dubflow.dubbing.voice import Voice
+
+Seen = TypeVar("Seen")
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One clip, planned.
+
+    Attributes:
+        clip: its file.
+        frames: at 25 a second.
+        segments: within these frames, in order, not overlapping.
+    """
+
+    clip: Path
+    frames: int
+    segments: tuple[PlannedSegment, ...]
+    language: str
+    voice: Voice
+    options: DubOptions
+
+
+@dataclass(frozen=True, eq=False)
+class SpokenSegment:
+    """What an engine says in one segment of ``n`` frames.
+
+    Attributes:
+        waveform: 16 kHz mono ``[640 n]``.
+        planned: first and last moment of speech as the engine meant them, in seconds of the segment.
+        face_found: share of the frames that really showed the face.
+        notices: one sentence each.
+    """
+
+    waveform: NDArray[np.float32]
+    planned: tuple[float, float] | None
+    face_found: float
+    notices: tuple[str, ...] = ()
+
+
+class Engine(Protocol[Seen]):
+    """Dubs clips."""
+
+    @property
+    def id(self) -> str:
+        """Name, and digest of what it speaks with."""
+
+    @property
+    def world(self) -> Literal["embedded", "real"]:
+        """Where it learnt to speak."""
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Which languages it learnt."""
+
+    def look(self, job: Job) -> Seen:
+        """Everything about a clip that does not depend on other clips.
+
+        Raises:
+            BadInput: ``dubbing.no_face`` where the options refuse, and what reading the clip says.
+        """
+
+    def speak(self, seen: Sequence[Seen]) -> list[list[SpokenSegment]]:
+        """The segments of several clips, in order."""

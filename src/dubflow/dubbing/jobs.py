@@ -1,0 +1,283 @@
+"""Requests into files: planned, seen, spoken, stitched; what is finished is not done again.
+
+Beside each output lies ``NAME.dub.json``, written last: an output whose result carries the request's digest and its own
+is finished, so a run that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from dubflow.atomic import write_json
+from dubflow.dubbing.engine import Engine, Job, SpokenSegment
+from dubflow.dubbing.planning import Plan, PlannedSegment, plan_segments
+from dubflow.dubbing.request import SELF, DubRequest
+from dubflow.dubbing.result import DubFailure, DubResult, SegmentResult
+from dubflow.dubbing.stitching import samples_of, stitch
+from dubflow.dubbing.voice import Voice, read_voice, reference_path
+from dubflow.errors import BadInput, DubflowError, WrongUse
+from dubflow.judging.edges import speech_edges
+from dubflow.media.decode import read_audio
+from dubflow.media.digest import sha256_file
+from dubflow.media.encode import replace_audio
+from dubflow.media.mp4 import AAC_RATES
+from dubflow.media.probe import Probe, probe
+from dubflow.progress import Progress
+from dubflow.speech.durations import SAMPLE_RATE
+
+CLIPS_AT_ONCE = 8
+SIDECAR = ".dub.json"
+
+
+@dataclass(frozen=True)
+class DubTask:
+    """A request and where its result goes."""
+
+    request: DubRequest
+    out: Path
+
+    @property
+    def sidecar(self) -> Path:
+        """Where its figures go."""
+        return self.out.with_name(self.out.stem + SIDECAR)
+
+
+@dataclass
+class DubReport:
+    """What became of all tasks, in their order; ``errors`` are those behind the failures."""
+
+    results: list[DubResult] = field(default_factory=list)
+    found: int = 0
+    failures: list[DubFailure] = field(default_factory=list)
+    errors: list[DubflowError] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class _Ready:
+    """A task that has been looked at."""
+
+    task: DubTask
+    facts: Probe
+    plan: Plan
+    job: Job
+    digest: str
+    seen: Any
+    seconds: float
+
+
+def plan_task(task: DubTask) -> tuple[Probe, Plan]:
+    """What would be said when; reads the clip's packets and no picture.
+
+    Raises:
+        BadInput: what the reader says, ``dubbing.no_picture``, and what :func:`plan_segments` refuses.
+    """
+    facts = probe(task.request.clip)
+    if facts.video is None or facts.video.duration is None:
+        raise BadInput("dubbing.no_picture", f"{task.request.clip.name} has no picture.", "Give a clip that has one.")
+    request = task.request
+    return facts, plan_segments(request.segments, request.language, facts.video.duration, request.options)
+
+
+def check_outputs(tasks: Sequence[DubTask]) -> None:
+    """Refuse outputs that would lose something.
+
+    Raises:
+        WrongUse: ``dubbing.out_is_the_clip``, ``dubbing.same_out``, ``dubbing.out_exists`` for a file that no dub made.
+    """
+    seen: dict[Path, Path] = {}
+    for task in tasks:
+        out = task.out.resolve()
+        if out == task.request.clip.resolve():
+            raise WrongUse("dubbing.out_is_the_clip", f"{task.out} is the clip itself.", "Name another output.")
+        if out in seen:
+            raise WrongUse(
+                "dubbing.same_out",
+                f"{seen[out]} and {task.request.clip} would both become {task.out}.",
+                "Dub clips of one name into folders of their own.",
+            )
+        if task.out.exists() and not task.sidecar.is_file():
+            raise WrongUse("dubbing.out_exists", f"{task.out} exists and is no dub of ours.", "Name another output.")
+        seen[out] = task.request.clip
+
+
+def dub_all(tasks: Sequence[DubTask], engine: Engine[Any], progress: Progress) -> DubReport:
+    """Dub every task; one that fails leaves the others alone.
+
+    Args:
+        progress: advances by a clip.
+
+    Raises:
+        WrongUse: as :func:`check_outputs`, and any other wrong use: it would be wrong for every clip.
+    """
+    check_outputs(tasks)
+    report = DubReport()
+    voices: dict[tuple[Path, float, float], Voice] = {}
+    ready: list[_Ready] = []
+    for number, task in enumerate(tasks):
+        try:
+            one = _look(task, engine, voices)
+        except DubflowError as error:
+            _failed(report, task, error, progress)
+        else:
+            if isinstance(one, DubResult):
+                report.results.append(one)
+                report.found += 1
+                progress.advance(cached=True)
+            else:
+                ready.append(one)
+        if ready and (len(ready) == CLIPS_AT_ONCE or number == len(tasks) - 1):
+            for finished, result in _speak(ready, engine):
+                if isinstance(result, DubResult):
+                    report.results.append(result)
+                    progress.advance()
+                else:
+                    _failed(report, finished, result, progress)
+            ready = []
+    order = {str(task.out): number for number, task in enumerate(tasks)}
+    report.results.sort(key=lambda result: order[str(result.out)])
+    return report
+
+
+def find_finished(task: DubTask, digest: str) -> DubResult | None:
+    """The result of an earlier run whose output is still as it was written."""
+    try:
+        result = DubResult.model_validate(json.loads(task.sidecar.read_text(encoding="utf-8")))
+    except (OSError, ValueError, ValidationError):
+        return None
+    if result.request != digest or not task.out.is_file() or sha256_file(task.out) != result.out_sha256:
+        return None
+    return result.model_copy(update={"out": task.out})
+
+
+def _failed(report: DubReport, task: DubTask, error: DubflowError, progress: Progress) -> None:
+    if isinstance(error, WrongUse):
+        raise error
+    name = task.request.clip.name
+    report.failures.append(DubFailure(clip=name, code=error.code, reason=error.headline, hint=error.hint))
+    report.errors.append(error)
+    progress.note(f"{name}: {error.headline}")
+    progress.advance()
+
+
+def _look(task: DubTask, engine: Engine[Any], voices: dict[tuple[Path, float, float], Voice]) -> _Ready | DubResult:
+    started = time.monotonic()
+    request = task.request
+    path = reference_path(request)
+    digest = request.digest(sha256_file(request.clip), _voice_name(request, path), engine.id)
+    finished = find_finished(task, digest)
+    if finished is not None:
+        return finished
+    facts, plan = plan_task(task)
+    key = (path, request.options.reference_s, request.options.least_reference_s)
+    if key not in voices:
+        voices[key] = read_voice(path, request.options, own=request.reference == SELF)
+    voice = voices[key]
+    job = Job(request.clip, plan.frames, plan.segments, request.language, voice, request.options)
+    seen = engine.look(job)
+    return _Ready(task, facts, plan, job, digest, seen, time.monotonic() - started)
+
+
+def _voice_name(request: DubRequest, path: Path) -> str:
+    return SELF if request.reference == SELF else sha256_file(path)
+
+
+def _speak(ready: Sequence[_Ready], engine: Engine[Any]) -> Iterator[tuple[DubTask, DubResult | DubflowError]]:
+    """Results of clips that were looked at; if they fail together, each is tried alone."""
+    started = time.monotonic()
+    try:
+        spoken = engine.speak([one.seen for one in ready])
+    except DubflowError as error:
+        if len(ready) == 1:
+            yield ready[0].task, error
+            return
+        for one in ready:
+            yield from _speak([one], engine)
+        return
+    used = time.monotonic() - started
+    frames = sum(one.job.frames for one in ready)
+    for one, segments in zip(ready, spoken, strict=True):
+        try:
+            yield one.task, _written(one, segments, engine, one.seconds + used * one.job.frames / frames)
+        except DubflowError as error:
+            yield one.task, error
+
+
+def _written(one: _Ready, spoken: Sequence[SpokenSegment], engine: Engine[Any], seconds: float) -> DubResult:
+    """Write the clip with its new sound, then its figures."""
+    started = time.monotonic()
+    request, out = one.task.request, one.task.out
+    duration = one.plan.duration
+    notices = [*one.plan.notices, *one.job.voice.notices]
+    rate, background = SAMPLE_RATE, None
+    if request.options.background == "original":
+        if one.facts.audio is None or one.facts.audio.audio is None:
+            notices.append("the clip has no sound of its own to keep")
+        else:
+            own_rate = one.facts.audio.audio.sample_rate
+            rate = own_rate if own_rate in AAC_RATES else SAMPLE_RATE
+            background = read_audio(request.clip, rate)
+    if one.job.voice.oracle:
+        notices.append("the voice is the clip's own (oracle)")
+    if request.language.partition("-")[0] not in engine.languages:
+        notices.append(f"the model was not trained on the language {request.language!r}")
+
+    samples = samples_of(duration, rate)
+    pieces = [(segment.first, said.waveform) for segment, said in zip(one.job.segments, spoken, strict=True)]
+    replace_audio(request.clip, stitch(pieces, samples, rate, background), rate, out)
+    result = DubResult(
+        request=one.digest,
+        clip=request.clip.name,
+        clip_sha256=one.facts.sha256,
+        out=out,
+        out_sha256=sha256_file(out),
+        language=request.language,
+        reference=one.job.voice.name,
+        oracle=one.job.voice.oracle,
+        engine=engine.id,
+        world=engine.world,
+        options=request.options,
+        frames=one.job.frames,
+        duration_s=float(duration),
+        sample_rate=rate,
+        samples=samples,
+        duration_error_s=_duration_error(out),
+        segments=tuple(_figures(*pair) for pair in zip(one.job.segments, spoken, strict=True)),
+        seconds=seconds + time.monotonic() - started,
+        notices=tuple(notices),
+    )
+    write_json(one.task.sidecar, result.model_dump(mode="json"))
+    return result
+
+
+def _duration_error(out: Path) -> float:
+    """Sound minus picture of a written file, in seconds, by the file's own times."""
+    facts = probe(out)
+    if facts.video is None or facts.video.duration is None or facts.audio is None or facts.audio.audio is None:
+        raise BadInput("dubbing.not_written", f"{out} has not both picture and sound.", "Dub the clip again.")
+    sound = facts.audio.audio
+    return (sound.samples or 0) / sound.sample_rate - float(facts.video.duration)
+
+
+def _figures(segment: PlannedSegment, said: SpokenSegment) -> SegmentResult:
+    start = segment.start
+    heard = speech_edges(said.waveform)
+    return SegmentResult(
+        text=segment.text,
+        start=start,
+        end=segment.end,
+        phones=segment.phones,
+        phones_a_second=segment.pace,
+        face_found=said.face_found,
+        planned_start=None if said.planned is None else start + said.planned[0],
+        planned_end=None if said.planned is None else start + said.planned[1],
+        speech_start=None if heard is None else start + heard.start,
+        speech_end=None if heard is None else start + heard.end,
+        notices=(*segment.notices, *said.notices),
+    )
