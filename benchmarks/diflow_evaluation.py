@@ -23,7 +23,7 @@ from dubflow.errors import BadInput
 from dubflow.judging.bootstrap import Interval, bootstrap, known, ratio
 from dubflow.judging.content import normalised, word_error_rate
 from dubflow.judging.edges import EdgeError, Edges, edge_error, mouth_edges, speech_edges
-from dubflow.judging.frame_books import FrameBooks, books_of_waveforms
+from dubflow.judging.frame_books import FrameBooks, books_of_waveforms, spoken_frames
 from dubflow.judging.grid_recogniser import hear_commands, is_command
 from dubflow.judging.lengths import length_error_samples
 from dubflow.judging.mcd import mcd_dtw, mcd_plain, spectra_of
@@ -330,7 +330,8 @@ def _measure(job: _Job) -> tuple[tuple[str, int], dict[str, Any]]:
     scores = similarities(_encoder(job.codec).embed(job.sound)[None], job.voices)
     values: dict[str, Any] = {
         "own_voice": bool(nearest_own(scores, [job.own])[0]),
-        "own_book": bool(nearest_own(job.books.scores(spectra)[None], [job.own])[0]),
+        # Who says nothing has nobody's voice: a failure, not a gap.
+        "own_book": bool(len(spoken_frames(spectra)) and nearest_own(job.books.scores(spectra)[None], [job.own])[0]),
         "mcd_warped": mcd_dtw(true, spectra),
     }
     if job.clock is not None:
@@ -358,7 +359,6 @@ class Column:
     of: Callable[[Judged], float | None]
     digits: int = 2
     percent: bool = False
-    missing_fails: bool = False
 
 
 def _within(which: str) -> Callable[[Judged], float | None]:
@@ -406,15 +406,15 @@ def figure(system: System, column: Column) -> Interval | None:
     return bootstrap(values) if values else None
 
 
-def shown(interval: Interval | None, digits: int = 2, *, percent: bool = False) -> str:
-    """``12.3 [10.1, 14.9]``, and how many clips where it is not all of them."""
+def shown(interval: Interval | None, digits: int = 2, *, percent: bool = False, clips: int | None = None) -> str:
+    """``12.3 [10.1, 14.9]``, and of how many clips where that is fewer than ``clips``."""
     if interval is None:
         return "–"
     scale, unit = (100, " %") if percent else (1, "")
-    if interval.low == interval.high == interval.value:
-        return f"{interval.value * scale:.{digits}f}{unit}"
     low, high = interval.low * scale, interval.high * scale
-    return f"{interval.value * scale:.{digits}f}{unit} [{low:.{digits}f}, {high:.{digits}f}]"
+    spread = "" if interval.low == interval.high else f" [{low:.{digits}f}, {high:.{digits}f}]"
+    few = f" (n = {interval.clips})" if clips is not None and interval.clips < clips else ""
+    return f"{interval.value * scale:.{digits}f}{unit}{spread}{few}"
 
 
 def table(systems: Sequence[System]) -> str:
@@ -423,7 +423,10 @@ def table(systems: Sequence[System]) -> str:
     errors = [shown(word_errors(system), 1, percent=True) for system in systems]
     lines.append("| WER (GRID grammar) | " + " | ".join(errors) + " |")
     for column in COLUMNS:
-        cells = [shown(figure(system, column), column.digits, percent=column.percent) for system in systems]
+        cells = [
+            shown(figure(system, column), column.digits, percent=column.percent, clips=len(system.judged))
+            for system in systems
+        ]
         lines.append(f"| {column.name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
