@@ -57,9 +57,9 @@ class ContentHead(nn.Module):
 
     def __init__(self, settings: NetSettings) -> None:
         super().__init__()
-        width = settings.width
+        width, inner = settings.width, settings.text.head_width or settings.width
         self.books = nn.ModuleList(
-            nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, settings.books.codes))
+            nn.Sequential(nn.Linear(width, inner), nn.GELU(), nn.Linear(inner, settings.books.codes))
             for _ in range(settings.books.content)
         )
 
@@ -76,6 +76,7 @@ class ContentModel(nn.Module):
 
     def __init__(self, settings: NetSettings) -> None:
         super().__init__()
+        self.bridge = nn.Linear(settings.width, settings.width) if settings.text.bridge else None
         self.refiner = FftStack(settings.width, settings.text.refiner_blocks, settings.fft)
         self.predictor = BookPredictor(settings.width, settings.books.content, settings.fft)
         self.projection = ContentProjection(settings)
@@ -83,7 +84,7 @@ class ContentModel(nn.Module):
 
     def forward(self, stretched: Tensor, inside: Tensor) -> Content:
         """``stretched`` ``[B, L, A]``, ``inside`` ``[B, L]``."""
-        features = self.refiner(stretched, inside)
+        features = self.refiner(stretched if self.bridge is None else self.bridge(stretched), inside)
         representations = self.predictor(features, inside)
         hidden = self.projection(representations) * inside[:, None, :, None]
         return Content(features, hidden, self.head(representations))

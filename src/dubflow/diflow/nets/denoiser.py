@@ -71,8 +71,9 @@ class FlowDenoiser(nn.Module):
         self.skip = nn.Linear(2 * width, width)
         self.final = AdaptiveNorm(width, 2)
         self.final_line = nn.Linear(width, settings.books.flow * width)
-        self.prosody_head = two_lines(width, width, settings.books.codes)
-        self.acoustic_head = two_lines(width, width, settings.books.codes)
+        inner = settings.denoiser.head_width or width
+        self.prosody_head = two_lines(width, inner, settings.books.codes)
+        self.acoustic_head = two_lines(width, inner, settings.books.codes)
 
     def prepare(self, condition: Condition, content: Tensor, lengths: Tensor, speaker: Tensor) -> Context:
         """Everything that the steps share.

@@ -16,6 +16,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dubflow.diflow.flow.schedule import flipped_time
 from dubflow.diflow.nets.attention import SelfAttention
 from dubflow.diflow.nets.positions import Rotation, sinusoid
 from dubflow.diflow.nets.settings import DenoiserSettings
@@ -47,11 +48,12 @@ class DitBlock(nn.Module):
     def __init__(self, settings: DenoiserSettings) -> None:
         super().__init__()
         width = settings.width
+        self.gelu = "tanh" if settings.gelu == "tanh" else "none"  # PyTorch's names
         self.adaptive = AdaptiveNorm(width, 6)
         self.attention = SelfAttention(width, settings.heads)
         self.feed_forward = nn.Sequential(
             nn.Linear(width, settings.expansion * width),
-            nn.GELU(approximate="tanh"),
+            nn.GELU(approximate=self.gelu),
             nn.Linear(settings.expansion * width, width),
         )
 
@@ -68,12 +70,13 @@ class TimeEmbedding(nn.Module):
 
     def __init__(self, settings: DenoiserSettings) -> None:
         super().__init__()
-        self.features = settings.time_features
+        self.features, self.ends, self.flip = settings.time_features, settings.time_ends, settings.time_flip
         self.mlp = two_lines(settings.time_features, settings.width, settings.width)
 
     def forward(self, t: Tensor) -> Tensor:
         """``t`` ``[B]`` within 0..1."""
-        features = sinusoid(1000 * t, self.features)
+        label = flipped_time(t) if self.flip else t
+        features = sinusoid(1000 * label, self.features, ends=self.ends)
         embedded: Tensor = self.mlp(features.to(next(self.mlp.parameters()).dtype))
         return embedded
 

@@ -39,16 +39,19 @@ Precision = Literal["weights", "bfloat16"]
 _ROWS_AT_ONCE = 256  # modulations of 8 blocks of width 768: 38 MiB
 
 
-def line(x: Tensor, weight: Tensor, bias: Tensor, *, gelu: bool = False) -> Tensor:
-    """``x W' + b`` for ``x`` ``[M, inputs]``, computed in the type of ``weight``; then GELU (tanh form) if asked."""
+def line(x: Tensor, weight: Tensor, bias: Tensor, *, gelu: bool = False, form: str = "tanh") -> Tensor:
+    """``x W' + b`` for ``x`` ``[M, inputs]``, computed in the type of ``weight``; then GELU if asked.
+
+    ``form`` is PyTorch's name for how GELU is computed: ``tanh``, or ``none`` for exactly.
+    """
     x = x.to(weight.dtype)
     if x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16) and _ONEDNN and x.shape[0]:
         done: Tensor = torch.ops.mkldnn._linear_pointwise(
-            x.contiguous(), weight, bias, "gelu" if gelu else "none", [], "tanh" if gelu else ""
+            x.contiguous(), weight, bias, "gelu" if gelu else "none", [], form if gelu else ""
         )
         return done
     done = functional.linear(x, weight, bias)
-    return functional.gelu(done, approximate="tanh") if gelu else done
+    return functional.gelu(done, approximate=form) if gelu else done
 
 
 _ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")  # type: ignore[no-untyped-call]
@@ -61,9 +64,9 @@ class _Line:
         self.weight = layer.weight.detach()[rows].to(dtype)
         self.bias = layer.bias.detach()[rows].to(dtype)
 
-    def __call__(self, x: Tensor, *, gelu: bool = False) -> Tensor:
+    def __call__(self, x: Tensor, *, gelu: bool = False, form: str = "tanh") -> Tensor:
         """``[M, inputs]`` to ``[M, outputs]``."""
-        return line(x, self.weight, self.bias, gelu=gelu)
+        return line(x, self.weight, self.bias, gelu=gelu, form=form)
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ class _Block:
 
     def __init__(self, block: DitBlock, dtype: torch.dtype) -> None:
         width = block.attention.output.in_features
-        self.heads, self.width = block.attention.heads, width
+        self.heads, self.width, self.form = block.attention.heads, width, block.gelu
         self.inputs = _Line(block.attention.inputs, dtype)
         self.query = _Line(block.attention.inputs, dtype, slice(0, width))
         self.memory = _Line(block.attention.inputs, dtype, slice(width, 3 * width))
@@ -146,7 +149,7 @@ class _Block:
 
     def _rest(self, x: Tensor, mixed: Tensor, vectors: Vectors) -> Tensor:
         x = x.addcmul_(vectors[2], self.output(mixed).to(x.dtype))
-        hidden = self.widen(vectors.modulated(x, 3), gelu=True)
+        hidden = self.widen(vectors.modulated(x, 3), gelu=True, form=self.form)
         return x.addcmul_(vectors[5], self.narrow(hidden).to(x.dtype))
 
 

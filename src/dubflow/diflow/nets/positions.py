@@ -15,10 +15,13 @@ from dubflow.errors import BadInput
 _BASE = 10_000.0
 
 
-def sinusoid(values: Tensor, width: int) -> Tensor:
-    """Sines and cosines of ``values`` ``[...]`` at ``width / 2`` frequencies from 1 to 1/10000: ``[..., width]``."""
+def sinusoid(values: Tensor, width: int, *, ends: bool = False) -> Tensor:
+    """Sines and cosines of ``values`` ``[...]`` at ``width / 2`` frequencies from 1 to 1/10000: ``[..., width]``.
+
+    Frequencies are a geometric sequence from 1; 1/10000 itself is one of them only with ``ends``.
+    """
     half = width // 2
-    steps = torch.arange(half, device=values.device, dtype=torch.float32) / half
+    steps = torch.arange(half, device=values.device, dtype=torch.float32) / (half - 1 if ends else half)
     angles = values.to(torch.float32).unsqueeze(-1) * _BASE**-steps
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 

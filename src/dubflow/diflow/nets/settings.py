@@ -63,6 +63,8 @@ class TextSettings(Strict):
     duration_filter: int = Field(1024, ge=1, description="Channels of the duration predictor; unsaid.")
     duration_kernel: int = Field(3, ge=1, description="Kernel of the duration predictor (FastSpeech 2).")
     duration_dropout: float = Field(0.5, ge=0, lt=1, description="Dropout of the duration predictor (FastSpeech 2).")
+    head_width: int | None = Field(None, ge=1, description="Channels inside the Content Head; None: the width.")
+    bridge: bool = Field(False, description="A line before the refiner, as in the authors' first-stage code.")
 
 
 class DenoiserSettings(Strict):
@@ -77,6 +79,14 @@ class DenoiserSettings(Strict):
         "concatenated",
         description="Rotary positions of the target: behind the condition as the paper concatenates them, or from 0 "
         "like the condition, so that both ends of a stage-2 position meet.",
+    )
+    head_width: int | None = Field(None, ge=1, description="Channels inside the two heads; None: the hidden size.")
+    gelu: Literal["tanh", "exact"] = Field("tanh", description="Form of GELU: DiT's, or the authors' code's.")
+    time_ends: bool = Field(
+        False, description="The time step's frequencies include 1/10000, as in the authors' first-stage code."
+    )
+    time_flip: bool = Field(
+        False, description="The network was trained with the masked share as its time; see flow.schedule.flipped_time."
     )
 
     @model_validator(mode="after")
