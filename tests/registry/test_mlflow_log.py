@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -257,9 +258,7 @@ def test_a_file_that_is_not_there_is_the_callers_mistake(work: Path, notes: Any)
 
 
 def test_mlflow_is_imported_when_a_run_is_opened_and_not_before(repository: Path) -> None:
-    code = (
-        "import sys, dubflow.registry.mlflow_log as m; print(sorted({'mlflow', 'torch', 'alembic'} & set(sys.modules)))"
-    )
+    code = "import sys, dubflow.registry.mlflow_log; print(sorted({'mlflow', 'torch'} & set(sys.modules)))"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=repository)
     assert answer.stdout.strip() == "[]"
 
@@ -276,3 +275,45 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     shifted = SimpleNamespace(time=time.time, monotonic=lambda: time.monotonic() + ahead)
     monkeypatch.setattr("dubflow.registry.mlflow_log.time", shifted)
     return move
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from dubflow.registry.mlflow_log import open_run
+with open_run(None, "tts", "r", folder=Path(sys.argv[1])) as log:
+    for step in range(30):
+        log.metrics({"loss": float(step)}, step)
+    log.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_training_that_was_killed_outright_goes_on_in_its_run(
+    work: Path, client: Any, notes: Any, only_run: Any
+) -> None:
+    killed = subprocess.run([sys.executable, "-c", _KILLED, str(work / "run")], capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert b"MLflow: opening" in killed.stderr
+    assert only_run(client).info.status == "RUNNING"  # nobody was left to say anything else
+    with open_run(None, "tts", "r", folder=work / "run", progress=notes) as log:
+        for step in range(20, 40):
+            log.metrics({"loss": float(step)}, step)
+    run = only_run(client)
+    assert run.info.status == "FINISHED"
+    assert history(client, run.info.run_id, "loss") == [(step, float(step)) for step in range(40)]
+
+
+def test_a_full_disk_and_a_dead_store_together_are_survived_and_told(
+    work: Path, notes: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("dubflow.registry.outbox.Outbox.add_points", full)
+    with open_run("http://127.0.0.1:9", "tts", "r", folder=work / "run", progress=notes) as log:
+        for step in range(3):
+            log.metrics({"loss": 1.0}, step)
+            log.flush()  # type: ignore[attr-defined]
+    assert len(notes.about("takes nothing either (No space left on device)")) == 1
+    assert notes.about("3 times not even the disk took it")

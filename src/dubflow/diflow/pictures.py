@@ -5,6 +5,7 @@ Equal arrays give equal bytes (with one version of matplotlib). Every picture na
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 World = Literal["embedded", "real"]
 _DPI = 100
+_LETTERS_AN_INCH, _LINE_INCHES = 10, 0.19
 _INK, _FAINT = "#222222", "#8a8a8a"
 _SEARCHED, _TRUE = "#d0281f", "#6fc3ff"
 _COLOURS = ("#1f5fa8", "#c8501e", "#2b8a57", "#7a4ea3")
@@ -77,8 +79,9 @@ def draw_mels(path: Path, panels: Sequence[MelPanel], *, title: str, world: Worl
         if panel.mel.ndim != 2 or panel.mel.shape[0] != MEL_BINS or panel.mel.shape[1] == 0:
             raise _bad(f"the spectrogram {panel.name!r} is {list(panel.mel.shape)} instead of [{MEL_BINS}, L]")
     longest = max(panel.mel.shape[1] for panel in panels) / TOKEN_RATE
-    width = float(np.clip(2.2 + 3.4 * longest, 8.0, 24.0))
-    with _figure(path, (width, 0.75 + 2.3 * len(panels)), title, world) as figure:
+    crowd = max(len(panel.phones) for panel in panels)
+    width = float(np.clip(2.2 + max(3.4 * longest, 0.19 * crowd), 8.0, 24.0))
+    with _figure(path, (width, 0.4 + 2.3 * len(panels)), title, world) as figure:
         rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
         for axes, panel in zip(rows, panels, strict=True):
             image = _spectrogram(axes, panel)
@@ -86,7 +89,7 @@ def draw_mels(path: Path, panels: Sequence[MelPanel], *, title: str, world: Worl
         rows[0].set_xlim(0, longest)
         rows[-1].set_xlabel("time (s)")
         bar = figure.colorbar(image, ax=list(rows), pad=0.012, fraction=0.02, aspect=12 * len(panels))
-        bar.set_label("level per mel band (dB of full scale)")
+        bar.set_label("level (dB of full scale)")
         bar.outline.set_visible(False)
     return path
 
@@ -155,7 +158,7 @@ def draw_alignment(
     if weights.ndim != 2 or weights.size == 0 or weights.shape[1] != len(labels):
         raise _bad(f"a map {list(weights.shape)} does not go with {len(labels)} phonemes")
     units, phonemes = weights.shape
-    size = (float(np.clip(2.0 + 0.075 * units, 8.0, 22.0)), float(np.clip(1.7 + 0.19 * phonemes, 4.0, 16.0)))
+    size = (float(np.clip(2.0 + 0.075 * units, 8.0, 22.0)), float(np.clip(1.3 + 0.19 * phonemes, 4.0, 16.0)))
     with _figure(path, size, title, world) as figure:
         axes = figure.subplots()
         image = axes.imshow(
@@ -220,7 +223,7 @@ def draw_losses(
         raise _bad("no metric has a value")
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
-    with _figure(path, (4.2 * columns + 0.4, 0.8 + 2.6 * rows), title, world) as figure:
+    with _figure(path, (4.2 * columns + 0.4, 0.4 + 2.6 * rows), title, world) as figure:
         grid = figure.subplots(rows, columns, squeeze=False)
         for axes in grid.ravel()[len(panels) :]:
             axes.set_visible(False)
@@ -262,19 +265,23 @@ def _running_mean(numbers: NDArray[np.float64], half: int) -> NDArray[np.float64
 
 @contextmanager
 def _figure(path: Path, size: tuple[float, float], title: str, world: World) -> Iterator[Figure]:
-    """A figure of ``size`` inches to draw on, written to ``path`` at the end."""
-    from matplotlib import rc_context
+    """A figure of ``size`` inches below its title, written to ``path`` at the end."""
+    from matplotlib import rc_context, rcdefaults, rcParams
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    # The user's own matplotlib settings must not change what is drawn; no pyplot, so no window and no global figure.
-    with rc_context(
-        {"font.family": "DejaVu Sans", "font.size": 10, "axes.edgecolor": _FAINT, "text.parse_math": False}
-    ):
-        figure = Figure(figsize=size, dpi=_DPI, layout="constrained", facecolor="white")
+    where = "embedded world: drawn and voiced by programs" if world == "embedded" else "real recordings"
+    heading = [*textwrap.wrap(title, int(size[0] * _LETTERS_AN_INCH)), where]
+    width, height = size[0], size[1] + _LINE_INCHES * len(heading)
+    with rc_context():
+        rcdefaults()  # the user's own settings must not change what is drawn
+        rcParams.update({"font.size": 10, "axes.edgecolor": _FAINT, "text.parse_math": False})
+        # No pyplot, so no window and no figure that stays behind.
+        layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08)
+        figure = Figure(figsize=(width, height), dpi=_DPI, layout=layout, facecolor="white")
         FigureCanvasAgg(figure)
-        where = "embedded world: drawn and voiced by programs" if world == "embedded" else "real recordings"
-        figure.suptitle(f"{title}\n{where}", fontsize=11, color=_INK)
+        figure.suptitle("\n".join(heading), fontsize=11, color=_INK)
         yield figure
         with atomic_file(path) as part:
             figure.savefig(part, format="png", metadata={"Software": None})

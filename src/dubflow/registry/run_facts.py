@@ -39,7 +39,7 @@ def usage() -> dict[str, float]:
 
 
 def git_facts(folder: Path) -> dict[str, str]:
-    """``mlflow.source.git.commit`` of the checkout that ``folder`` lies in, and ``git.changed``: whether files differ."""
+    """``mlflow.source.git.commit`` of the checkout that ``folder`` is part of, and ``git.changed``: true or false."""
     commit = _git(folder, "rev-parse", "HEAD")
     # A package installed inside somebody else's checkout says nothing about ours: the folder itself must be tracked.
     if not commit or not _git(folder, "ls-files", "."):
