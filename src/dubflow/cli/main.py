@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from dubflow import __version__
-from dubflow.cli import codec, corpus, demo, doctor, output, prepare, probe, talkers
+from dubflow.cli import codec, corpus, demo, doctor, dub, output, prepare, probe, talkers, train
 from dubflow.errors import EXTRAS, DubflowError, ExitCode, OurFault, WrongUse, missing_extra
 
 app = typer.Typer(
@@ -34,6 +34,8 @@ app.add_typer(talkers.app, name="talkers")
 app.add_typer(corpus.app, name="corpus")
 app.command("prepare")(prepare.prepare)
 app.add_typer(codec.app, name="codec")
+app.command("dub")(dub.dub)
+app.add_typer(train.app, name="train")
 
 
 def _version(wanted: bool) -> None:

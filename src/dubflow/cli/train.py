@@ -1,0 +1,156 @@
+"""``dubflow train``: both stages of DiFlowDubber."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dubflow.cli.output import DryRun, Json, emit, print_table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from dubflow.diflow.training.run import TrainReport
+    from dubflow.diflow.training.task import Task
+    from dubflow.progress import Progress
+    from dubflow.tracking import RunLog
+
+app = typer.Typer(help="Training, with exact resumption.", no_args_is_help=True)
+
+Data = Annotated[Path, typer.Option(help="Folder of a prepared set with codec tokens.")]
+Codec = Annotated[Path, typer.Option(help="Folder of the codec that the set was prepared with.")]
+Out = Annotated[Path, typer.Option(help="Folder of the run; the same folder goes on. The result is its model/.")]
+Preset = Annotated[str, typer.Option(help="A shipped preset or a YAML file.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="Steps in all; by default the preset's.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Of weights, order and noise; by default the preset's.")]
+Track = Annotated[
+    str | None,
+    typer.Option(help="MLflow's URI, or none; by default DUBFLOW_MLFLOW_URI, or a database beside the run's folder."),
+]
+
+
+@app.callback()
+def train() -> None:
+    """Training, with exact resumption."""
+
+
+@app.command()
+def tts(
+    data: Data,
+    codec: Codec,
+    out: Out,
+    preset: Preset = "tiny",
+    steps: Steps = None,
+    seed: Seed = None,
+    track: Track = None,
+    as_json: Json = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Stage 1: speech from text, in the voice of a reference.
+
+    Goes on where an earlier run in the same folder stopped, to the same weights; does nothing where it is finished.
+    """
+    from dubflow.config import load_preset
+    from dubflow.diflow.nets.settings import NetSettings
+    from dubflow.diflow.training.settings import TtsTraining
+    from dubflow.diflow.training.task import Task
+
+    settings = _with(load_preset(preset, "train_tts", TtsTraining), steps=steps, seed=seed)
+    nets = load_preset(preset, "nets", NetSettings)
+    _run(Task(data, codec, nets, settings, Path(preset).stem), out, track, as_json, dry_run)
+
+
+@app.command()
+def dubber(
+    data: Data,
+    codec: Codec,
+    out: Out,
+    teacher: Annotated[Path | None, typer.Option(help="Stored model of stage 1.")] = None,
+    preset: Preset = "tiny",
+    steps: Steps = None,
+    seed: Seed = None,
+    track: Track = None,
+    as_json: Json = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Stage 2: speech that fits the lips and the face of a silent clip.
+
+    Goes on where an earlier run in the same folder stopped, to the same weights; does nothing where it is finished.
+    """
+    from dubflow.config import load_preset
+    from dubflow.diflow.nets.settings import NetSettings
+    from dubflow.diflow.training.settings import DubberTraining
+    from dubflow.diflow.training.task import Task
+
+    settings = _with(load_preset(preset, "train_dubber", DubberTraining), steps=steps, seed=seed)
+    nets = load_preset(preset, "nets", NetSettings)
+    _run(Task(data, codec, nets, settings, Path(preset).stem, teacher), out, track, as_json, dry_run)
+
+
+def _with(settings: Any, **given: int | None) -> Any:
+    from dubflow.config import validated
+
+    changes = {name: value for name, value in given.items() if value is not None}
+    return validated(type(settings), settings.model_dump() | changes, "the command line")
+
+
+def _run(task: Task, out: Path, track: str | None, as_json: bool, dry_run: bool) -> None:
+    from dubflow.diflow.training.devices import process_rank
+    from dubflow.diflow.training.run import survey
+    from dubflow.diflow.training.run import train as train_stage
+    from dubflow.progress import reporting
+
+    if dry_run:
+        plan = survey(task, out)
+        emit(plan, as_json, lambda console: _print_plan(console, plan))
+        return
+    command = shlex.join(["dubflow", *sys.argv[1:]])
+    if process_rank() > 0:  # of several processes the first speaks and writes
+        train_stage(task, out, command=command)
+        return
+    with reporting(f"Training {task.stage}", None, "steps") as progress, _log(track, task, out, progress) as log:
+        report = train_stage(task, out, command=command, log=log, progress=progress)
+    emit(report.as_dict(), as_json, lambda console: _print_report(console, report))
+
+
+def _log(track: str | None, task: Task, out: Path, progress: Progress) -> AbstractContextManager[RunLog | None]:
+    if track == "none":
+        return nullcontext()
+    from dubflow.registry.mlflow_log import open_run
+
+    tags = {"stage": task.stage, "preset": task.preset}
+    return open_run(track, f"diflow-{task.stage}", out.name, folder=out, tags=tags, progress=progress)
+
+
+def _print_plan(console: Console, plan: dict[str, Any]) -> None:
+    print_table(console, "Parts and their learning rates", ("part", "group", "rate", "parameters"), plan["groups"])
+    left = ", ".join(f"{count} {why}" for why, count in plan["left_out"].items())
+    console.print(
+        f"{plan['clips']} clips to train on ({left or 'none'} left out), {plan['held']} held out; "
+        f"{plan['steps_done']} of {plan['steps']} steps done; nothing was written (--dry-run)",
+        highlight=False,
+    )
+
+
+def _print_report(console: Console, report: TrainReport) -> None:
+    left = ", ".join(f"{count} {why}" for why, count in report.left_out.items())
+    if report.found:
+        console.print("Found finished; nothing was done.")
+    else:
+        done = report.steps - report.resumed_at
+        console.print(
+            f"{done} steps in {report.wall_s:.0f} s ({done / report.wall_s:.2f} a second)"
+            + (f", after {report.resumed_at} found done" if report.resumed_at else ""),
+            highlight=False,
+        )
+    console.print(
+        f"{report.clips} clips trained on ({left or 'none'} left out), {report.held} held out; "
+        f"{report.parameters / 1e6:.2f} million parameters, {report.trained / 1e6:.2f} trained",
+        highlight=False,
+    )
+    console.print(f"Model: {report.model}", markup=False, highlight=False)

@@ -1,0 +1,1 @@
+"""Training of both stages on Lightning: batches by plan, exact resumption, checkpoints without pickle."""

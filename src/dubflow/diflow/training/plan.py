@@ -1,0 +1,92 @@
+"""Which clips make which batch: a function of the seed and the batch's number, and of nothing else.
+
+So a run that was killed goes on with the very batch it would have had, without replaying what came before, and every
+process of a distributed run knows its own share without asking.
+
+An epoch shuffles the clips, sorts stretches of ``pool`` batches by length, cuts batches of similar length (little
+padding), and shuffles the batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from torch.utils.data import Sampler
+
+_POOL = 32
+
+
+@dataclass
+class BatchPlan:
+    """An endless sequence of batches of clip numbers.
+
+    Attributes:
+        lengths: tokens of each clip.
+        batch_items: clips of a batch, at most.
+        batch_tokens: tokens of a batch with padding, at most (a single longer clip is a batch of its own).
+        seed: of the order.
+    """
+
+    lengths: Sequence[int]
+    batch_items: int
+    batch_tokens: int | None = None
+    seed: int = 0
+    _epochs: dict[int, list[tuple[int, ...]]] = field(default_factory=dict, repr=False)
+    _starts: list[int] = field(default_factory=lambda: [0], repr=False)
+
+    def batch(self, number: int) -> tuple[int, ...]:
+        """Clips of batch ``number``, counted from 0 over all epochs."""
+        epoch = int(np.searchsorted(self._starts, number, side="right")) - 1
+        while epoch + 1 >= len(self._starts):
+            self._starts.append(self._starts[epoch] + len(self._epoch(epoch)))
+            if number >= self._starts[-1]:
+                epoch += 1
+        return self._epoch(epoch)[number - self._starts[epoch]]
+
+    def _epoch(self, epoch: int) -> list[tuple[int, ...]]:
+        if epoch not in self._epochs:
+            self._epochs.clear()  # one epoch at a time is read; the last one costs a moment to make again
+            self._epochs[epoch] = list(self._drawn(epoch))
+        return self._epochs[epoch]
+
+    def _drawn(self, epoch: int) -> Iterator[tuple[int, ...]]:
+        rng = np.random.default_rng([self.seed, epoch])
+        order = rng.permutation(len(self.lengths))
+        batches: list[tuple[int, ...]] = []
+        pool = self.batch_items * _POOL
+        for start in range(0, len(order), pool):
+            stretch = sorted(order[start : start + pool].tolist(), key=lambda clip: (self.lengths[clip], clip))
+            batches.extend(self._cut(stretch))
+        return iter([batches[number] for number in rng.permutation(len(batches))])
+
+    def _cut(self, clips: Sequence[int]) -> Iterator[tuple[int, ...]]:
+        batch: list[int] = []
+        for clip in clips:  # shortest first, so the clip that comes is the longest of its batch
+            padded = (len(batch) + 1) * self.lengths[clip]
+            full = len(batch) == self.batch_items or (self.batch_tokens is not None and padded > self.batch_tokens)
+            if batch and full:
+                yield tuple(batch)
+                batch = []
+            batch.append(clip)
+        if batch:
+            yield tuple(batch)
+
+
+class PlannedBatches(Sampler[tuple[int, tuple[int, ...]]]):
+    """The share of one process: batches ``rank, rank + world, ...`` of the plan, from ``start`` on.
+
+    Its length is that of the whole run, whatever ``start``: Lightning counts from where it stopped.
+    """
+
+    def __init__(self, plan: BatchPlan, total: int, *, start: int = 0, rank: int = 0, world: int = 1) -> None:
+        self.plan, self.total, self.start, self.rank, self.world = plan, total, start, rank, world
+
+    def __len__(self) -> int:
+        return self.total
+
+    def __iter__(self) -> Iterator[tuple[int, tuple[int, ...]]]:
+        """The batch's number within this process, and its clips."""
+        for number in range(self.start, self.total):
+            yield number, self.plan.batch(number * self.world + self.rank)

@@ -1,0 +1,253 @@
+"""A training from a prepared set to a stored model.
+
+A run's folder:
+
+=================== ===========================================================================
+``run.json``        what the run is: settings, data, teacher; another run may not go on here
+``checkpoints/``    the last two, each with all that the next step needs
+``logs/``           parameters and numbers by step
+``validation/``     what was said at each validation
+``model/``          the result, a stored model; there once the run is finished
+=================== ===========================================================================
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dubflow.corpora.prepared import PreparedSet
+from dubflow.diflow.nets.dubber import DubberNetwork
+from dubflow.diflow.nets.groups import group_lines
+from dubflow.diflow.nets.tts import TtsNetwork
+from dubflow.diflow.stored import FACTS, ModelFacts, Network, Stage, save_model
+from dubflow.diflow.training.callbacks import Averaging, Checkpoints, Logging, Validation
+from dubflow.diflow.training.card import card, lineage
+from dubflow.diflow.training.checkpoints import latest_checkpoint, step_of
+from dubflow.diflow.training.data import PreparedData
+from dubflow.diflow.training.devices import process_rank, trainer
+from dubflow.diflow.training.modules import DubberModule, StageModule, TtsModule
+from dubflow.diflow.training.settings import TtsTraining
+from dubflow.diflow.training.task import Task, adopted, claim, sized
+from dubflow.diflow.training.validation import held_loss, say, write_spoken
+from dubflow.errors import WrongUse
+from dubflow.locking import alone_in
+from dubflow.progress import Progress, Silent
+from dubflow.speech.codecs import Codec
+from dubflow.tracking import FolderLog, Logs, RunLog
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """What a training did.
+
+    Attributes:
+        stage: tts or dubber.
+        model: folder of the result.
+        steps: of the whole run. resumed_at: those found done. found: whether the result was there already.
+        clips, held: clips trained on and held out. left_out: clips that were not used, by reason.
+        parameters: of the network. trained: those that learn.
+        wall_s: seconds of this call.
+    """
+
+    stage: Stage
+    model: Path
+    steps: int
+    resumed_at: int
+    found: bool
+    clips: int
+    held: int
+    left_out: Mapping[str, int]
+    parameters: int
+    trained: int
+    wall_s: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self) | {"model": str(self.model)}
+
+
+def train(
+    task: Task, out: Path, *, command: str = "", log: RunLog | None = None, progress: Progress | None = None
+) -> TrainReport:
+    """Train a stage in ``out``, or go on with it, or find it finished.
+
+    In a distributed run every process calls this; the first one writes.
+
+    Args:
+        command: that would make it again; for card and lineage.
+
+    Raises:
+        WrongUse: ``diflow.other_run`` when ``out`` holds a run of other settings or data, ``diflow.run_is_busy``,
+            ``diflow.no_gpu``, and those of :class:`Task`.
+        BadInput: ``diflow.nothing_to_train_on``, and those of the prepared set, the codec and the teacher.
+        OurFault: ``diflow.loss_not_finite``.
+    """
+    started = time.monotonic()
+    progress = progress or Silent()
+    first = process_rank() == 0
+    busy = WrongUse("diflow.run_is_busy", f"Another process trains in {out}.", "Wait for it, or name another --out.")
+    with alone_in(out, busy) if first else nullcontext():
+        prepared = PreparedSet(task.data)
+        codec = task.read_codec(prepared)
+        identity = task.identity(prepared)
+        if first:
+            claim(out, identity)
+        books = task.nets.books.vocabulary
+        data = PreparedData(task.data, task.settings, pictures=task.stage == "dubber", vocabulary=books)
+        module = _module(task, prepared, data)
+        network = module.network
+        parameters = list(network.parameters())
+        report = TrainReport(
+            stage=task.stage,
+            model=out / "model",
+            steps=task.settings.steps,
+            resumed_at=task.settings.steps,
+            found=True,
+            clips=len(data.train.clips),
+            held=len(data.held.clips),
+            left_out=data.train.left_out,
+            parameters=sum(p.numel() for p in parameters),
+            trained=sum(p.numel() for p in parameters if p.requires_grad),
+        )
+        progress.expect(task.settings.steps)
+        if (report.model / FACTS).is_file():
+            progress.advance(task.settings.steps, cached=True)
+            return replace(report, wall_s=time.monotonic() - started)
+
+        begun = _fit(task, out, module, data, codec, prepared, log if first else None, progress)
+        if first:
+            _store(task, out, module, prepared, report, command or "unknown")
+        return replace(report, resumed_at=begun, found=False, wall_s=time.monotonic() - started)
+
+
+def survey(task: Task, out: Path) -> dict[str, Any]:
+    """What :func:`train` would do, without doing it: clips, parts with their learning rates, steps done.
+
+    Raises:
+        As :func:`train`, but for what only training finds.
+    """
+    prepared = PreparedSet(task.data)
+    task.read_codec(prepared)
+    data = PreparedData(
+        task.data, task.settings, pictures=task.stage == "dubber", vocabulary=task.nets.books.vocabulary
+    )
+    checkpoint = latest_checkpoint(out / "checkpoints")
+    groups = group_lines(_module(task, prepared, data).network, task.settings.rates)
+    return {
+        "clips": len(data.train.clips),
+        "held": len(data.held.clips),
+        "left_out": dict(data.train.left_out),
+        "steps": task.settings.steps,
+        "steps_done": step_of(checkpoint) if checkpoint else 0,
+        "groups": [(line.part, line.group, f"{line.rate:g}", line.parameters) for line in groups],
+    }
+
+
+def _module(task: Task, prepared: PreparedSet, data: PreparedData) -> StageModule:
+    """The network with the weights that training begins with."""
+    nets = sized(task.nets, prepared, data.train.clips[0])
+    teacher = task.read_teacher(prepared)
+    torch.manual_seed(task.settings.seed)
+    if isinstance(task.settings, TtsTraining):
+        return TtsModule(TtsNetwork(nets), task.settings)
+    network = DubberNetwork(nets)
+    if task.settings.adopt and teacher is not None:
+        adopted(network, teacher.tts)
+    else:  # what stage 1 has not taught must be learnt here
+        network.adaptation.requires_grad_(True)
+    return DubberModule(network, task.settings, teacher.tts if teacher is not None else None)
+
+
+def _fit(
+    task: Task,
+    out: Path,
+    module: StageModule,
+    data: PreparedData,
+    codec: Codec,
+    prepared: PreparedSet,
+    log: RunLog | None,
+    progress: Progress,
+) -> int:
+    """Run what is left of the steps; answers how many had been done. ``module.network`` then is the result."""
+    settings = task.settings
+    logs = Logs([FolderLog(out / "logs"), *([log] if log is not None else [])])
+    logs.parameters(_flat(task.identity(prepared)))
+    checkpoint = latest_checkpoint(out / "checkpoints")
+    begun = step_of(checkpoint) if checkpoint else 0
+    data.start = begun * settings.accumulate
+    progress.advance(begun, cached=True)
+
+    def validate(module: StageModule, shown: Network, step: int) -> None:
+        batches = data.val_dataloader()
+        losses = held_loss(module, shown, batches)
+        logs.metrics(losses, step)
+        folder = out / "validation" / f"step-{step:08d}"
+        chosen = data.aloud()
+        write_spoken(say(shown, prepared, chosen), prepared, codec, folder, logs, f"validation/step-{step:08d}")
+        progress.note(
+            f"step {step}: held out " + " ".join(f"{n.removeprefix('val/')} {v:.3f}" for n, v in losses.items())
+        )
+
+    average = Averaging(module.network, settings.ema) if settings.ema is not None else None
+    callbacks = [
+        *([average] if average else []),
+        Logging(logs, progress, settings.log_every),
+        *([Validation(settings.validate_every, validate, average)] if data.held.clips else []),
+        Checkpoints(out / "checkpoints", settings.checkpoint_every),
+    ]
+    runner = trainer(settings, out, callbacks)
+    runner.fit(module, datamodule=data, ckpt_path=None if checkpoint is None else str(checkpoint))
+    if average is not None:
+        module.network = average.network
+    return begun
+
+
+def _store(
+    task: Task, out: Path, module: StageModule, prepared: PreparedSet, report: TrainReport, command: str
+) -> None:
+    index = prepared.index
+    used = [info for info in index.clips.values() if info.split in ("train", None)]
+    facts = ModelFacts(
+        stage=task.stage,
+        settings=module.network.settings,
+        codec=index.codec,
+        extractors=index.extractors,
+        prepare=index.preset,
+        world=index.world,
+        languages=tuple(sorted({info.language for info in used if info.language})),
+        preset=task.preset,
+        steps=task.settings.steps,
+    )
+    save_model(
+        out / "model",
+        module.network,
+        facts,
+        card=card(
+            facts,
+            command=command,
+            clips=report.clips,
+            speakers=len({info.speaker for info in used}),
+            minutes=sum(info.frames for info in used) / 25 / 60,
+            parameters=report.parameters,
+        ),
+        lineage=lineage(task.identity(prepared), prepared, command),
+        codec=task.codec,
+    )
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as names with dots."""
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value if isinstance(value, str | int | float | bool | None) else str(value)
+    return flat

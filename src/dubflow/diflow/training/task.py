@@ -1,0 +1,167 @@
+"""What a training run is made from, and whether a folder holds that very run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dubflow.atomic import write_json
+from dubflow.corpora.prepared import PreparedSet
+from dubflow.diflow.nets.dubber import DubberNetwork
+from dubflow.diflow.nets.settings import NetSettings
+from dubflow.diflow.nets.tts import TtsNetwork
+from dubflow.diflow.stored import WEIGHTS, Stage, StoredModel, load_model
+from dubflow.diflow.training.settings import DubberTraining, TtsTraining
+from dubflow.errors import BadInput, WrongUse
+from dubflow.media.digest import sha256_file
+from dubflow.speech.codecs import Codec
+from dubflow.speech.codecs.stored import load_codec
+
+RUN = "run.json"
+FORMAT = "dubflow.training/1"
+_NOT_THE_RUN = {
+    "accelerator",
+    "devices",
+    "nodes",
+    "strategy",
+    "precision",
+    "loader_workers",
+    "log_every",
+    "checkpoint_every",
+}
+"""Settings of where it runs and how often it says so; they may change when a run goes on."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that a run is made from, apart from where it writes.
+
+    Attributes:
+        data: folder of the prepared set. codec: folder of the codec that its tokens are of.
+        nets: figures of the network; sizes of features and speaker vector are taken from the data.
+        settings: of the stage, whose kind says which stage it is.
+        preset: name of the preset, for the record.
+        teacher: folder of the stored model of stage 1, for stage 2.
+    """
+
+    data: Path
+    codec: Path
+    nets: NetSettings
+    settings: TtsTraining | DubberTraining
+    preset: str
+    teacher: Path | None = None
+
+    @property
+    def stage(self) -> Stage:
+        """Which stage."""
+        return "tts" if isinstance(self.settings, TtsTraining) else "dubber"
+
+    def identity(self, prepared: PreparedSet) -> dict[str, Any]:
+        """What must be equal for a run to go on, as JSON."""
+        index = prepared.index
+        clips = sorted((clip, info.key, info.split or "") for clip, info in index.clips.items())
+        return {
+            "format": FORMAT,
+            "stage": self.stage,
+            "preset": self.preset,
+            "nets": self.nets.model_dump(mode="json"),
+            "settings": self.settings.model_dump(mode="json", exclude=_NOT_THE_RUN),
+            "data": hashlib.sha256(json.dumps([index.codec, clips]).encode()).hexdigest(),
+            "teacher": None if self.teacher is None else sha256_file(self.teacher / WEIGHTS),
+        }
+
+    def read_codec(self, prepared: PreparedSet) -> Codec:
+        """The codec, checked against the data.
+
+        Raises:
+            BadInput: ``diflow.codec_disagrees``, and what :func:`load_codec` says.
+        """
+        codec = load_codec(self.codec)
+        if codec.id != prepared.index.codec:
+            raise BadInput(
+                "diflow.codec_disagrees",
+                f"{self.data} holds tokens of {prepared.index.codec}; {self.codec} is {codec.id}.",
+                "Name the codec that the data was prepared with, or prepare it again.",
+            )
+        return codec
+
+    def read_teacher(self, prepared: PreparedSet) -> StoredModel | None:
+        """The model of stage 1, or None where none is asked for.
+
+        Raises:
+            WrongUse: ``diflow.no_teacher`` when the settings need one, ``diflow.wrong_stage``.
+            BadInput: ``diflow.codec_disagrees``, and what :func:`load_model` says.
+        """
+        if isinstance(self.settings, TtsTraining):
+            return None
+        if self.teacher is None:
+            if self.settings.adopt or self.settings.weights.distill > 0:
+                raise WrongUse(
+                    "diflow.no_teacher",
+                    "Stage 2 starts from a model of stage 1 and is distilled from it; none is named.",
+                    "Name it with --teacher; to do without, set adopt: false and the weight distill: 0.",
+                )
+            return None
+        model = load_model(self.teacher)
+        if model.facts.stage != "tts":
+            raise WrongUse(
+                "diflow.wrong_stage", f"{self.teacher} is no model of stage 1.", "dubflow train tts makes one."
+            )
+        if model.facts.codec != prepared.index.codec:
+            raise BadInput(
+                "diflow.codec_disagrees",
+                f"{self.data} holds tokens of {prepared.index.codec}; the teacher speaks {model.facts.codec}.",
+                "Prepare the data with the teacher's codec: it lies in the model's folder.",
+            )
+        return model
+
+
+def sized(nets: NetSettings, prepared: PreparedSet, clip: str) -> NetSettings:
+    """``nets`` with the sizes that the data has: speaker vector, and lips and face where there are any."""
+    arrays = prepared[clip]
+    sizes = {"speaker": len(arrays["speaker"])}
+    sizes |= {f"{name}_features": arrays[name].shape[1] for name in ("lip", "face") if name in arrays}
+    return NetSettings.model_validate(nets.model_dump() | sizes)
+
+
+def adopted(network: DubberNetwork, teacher: TtsNetwork) -> DubberNetwork:
+    """The network of stage 2, begun from stage 1's weights.
+
+    Raises:
+        BadInput: ``diflow.teacher_disagrees`` when the parts they share have other sizes.
+    """
+    try:
+        network.adopt(teacher)
+    except RuntimeError as error:
+        raise BadInput(
+            "diflow.teacher_disagrees",
+            f"The teacher's parts have other sizes than this preset's: {str(error).splitlines()[-1].strip()}",
+            "Train both stages with one preset.",
+        ) from error
+    return network
+
+
+def claim(out: Path, identity: dict[str, Any]) -> None:
+    """Write ``run.json``, or see that it names this very run.
+
+    Raises:
+        WrongUse: ``diflow.other_run`` with what differs.
+    """
+    path = out / RUN
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        write_json(path, identity)
+        return
+    except ValueError:
+        found = {}
+    if found != identity:
+        differing = [name for name in identity if not isinstance(found, dict) or found.get(name) != identity[name]]
+        raise WrongUse(
+            "diflow.other_run",
+            f"{out} holds another run; these differ: {', '.join(differing) or 'the format'}.",
+            "Name another --out, or the preset, data and teacher that this run began with.",
+        )
