@@ -169,12 +169,12 @@ def test_an_imported_network_computes_what_the_published_one_does(late: str, spe
     text = Text(symbols[None], torch.tensor([[0, 1, 2, 0, 1]]), torch.tensor([5]))
     encoded, theirs = network.encoder(text), plain.encode(symbols)
     torch.testing.assert_close(
-        network.durations(encoded, text.inside)[0].double(), plain.log_durations(theirs), rtol=1e-4, atol=1e-4
+        network.durations(encoded, text.inside)[0].double(), plain.log_durations(theirs), rtol=1e-5, atol=1e-5
     )
     content = network.stretch(encoded, durations[None], 10)
     latent, logits = plain.content(theirs, durations)
-    torch.testing.assert_close(content.hidden[0].double(), latent, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(content.logits[0].double(), logits[..., :1024], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(content.hidden[0].double(), latent, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(content.logits[0].double(), logits[..., :1024], rtol=1e-5, atol=1e-5)
 
     reference = Reference(prompt[None, :1], prompt[None, 1:], torch.tensor([6]))
     context = network.context(content, torch.tensor([10]), reference, speaker[None])
@@ -183,7 +183,27 @@ def test_an_imported_network_computes_what_the_published_one_does(late: str, spe
         ours = network.denoiser(clean.masked_fill(hidden, 1025)[None], t, context)[0]
         label = float(flipped_time(t.double())) if flip else time
         wanted = plain.denoise(clean.masked_fill(hidden, 1024 + specials - 1), label, prompt, latent, speaker)
-        torch.testing.assert_close(ours.double(), wanted[..., :1024], rtol=5e-4, atol=5e-4)
+        torch.testing.assert_close(ours.double(), wanted[..., :1024], rtol=2e-4, atol=2e-4)
+
+
+@torch.no_grad()
+def test_the_last_normalisation_has_their_epsilon() -> None:
+    """Where nearly nothing flows, the epsilon is most of the denominator."""
+    state = published()
+    for name in state:
+        if name.startswith(("FDFD.estimator.x_proj", "FDFD.estimator.proj_in")) or ".adaLN_modulation.1." in name:
+            state[name] *= 1e-3 if "final" not in name else 1
+    state["FDFD.estimator.segment_embed.weight"] *= 1e-3
+    plain, network = Plain(state), tts_from_public(state)
+    symbols, durations, prompt, clean, _, speaker = item()
+    content = network.stretch(
+        network.encoder(Text(symbols[None], symbols[None] * 0, torch.tensor([5]))), durations[None], 10
+    )
+    reference = Reference(prompt[None, :1], prompt[None, 1:], torch.tensor([6]))
+    context = network.context(content, torch.tensor([10]), reference, speaker[None])
+    ours = network.denoiser(clean[None], torch.tensor([0.5]), context)[0]
+    wanted = plain.denoise(clean, 0.5, prompt, content.hidden[0].double(), speaker)
+    torch.testing.assert_close(ours.double(), wanted[..., :1024], rtol=1e-3, atol=1e-3)
 
 
 @torch.no_grad()
@@ -199,7 +219,7 @@ def test_the_steps_of_a_sample_take_an_imported_network() -> None:
     ask = network.denoiser.bound(context).begin(times)
     for step in range(2):
         wanted = network.denoiser(noisy, times[step : step + 1], context)[hidden[None]]
-        torch.testing.assert_close(ask(step, noisy, hidden[None]), wanted, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(ask(step, noisy, hidden[None]), wanted, rtol=1e-5, atol=2e-5)
 
 
 def test_a_dubber_adopts_an_imported_network() -> None:
