@@ -242,10 +242,9 @@ def dubbed_by(held: HeldOut, model: Path, *, nfe: int, seed: int, name: str = "s
     clips = []
     for one in held.clips:
         arrays = held.arrays(one.clip)
-        voice = np.array(held.arrays(one.reference)["speaker"])
-        clips.append(
-            SilentClip(arrays["phones"], arrays["stress"], arrays["lip"], arrays["face"], voice, seed=one.seed)
-        )
+        voice = tokens_of(held.arrays(one.reference))
+        seen = (arrays["phones"], arrays["stress"], arrays["lip"], arrays["face"])
+        clips.append(SilentClip(*seen, voice.speaker, reference=voice, seed=one.seed))
     codec = stored.codec()
     answers = dub_clips(stored.dubber, clips, settings_of(nfe, seed))
     sounds, plans = [], []
