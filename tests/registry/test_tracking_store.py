@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,9 @@ def test_the_environment_says_where_and_an_argument_has_the_last_word(
     assert chosen.shown == "postgresql+psycopg://db.example.org:5433/mlflow"
 
 
-@pytest.mark.parametrize("uri", ["runs", "./mlruns", "ftp://x/y", "file:///x", "sqlite", "http:/x"])
+@pytest.mark.parametrize(
+    "uri", ["runs", "./mlruns", "ftp://x/y", "file:///x", "sqlite", "sqlite://", "sqlite:///:memory:", "http:/x"]
+)
 def test_what_is_no_store_is_wrong_use(uri: str, tmp_path: Path) -> None:
     with pytest.raises(WrongUse) as caught:
         store_of(uri, tmp_path / "a")
@@ -58,6 +62,24 @@ def test_mlflow_may_neither_phone_home_nor_unpickle(
     assert MLFLOW_ALLOW_PICKLE_DESERIALIZATION.get() is False
     assert is_telemetry_disabled()
     assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "0"  # what the user set by MLflow's own name stands
+
+
+@pytest.mark.slow
+def test_trainings_that_start_together_set_the_database_up_once(tmp_path: Path, template: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from dubflow.registry.mlflow_log import open_run\n"
+        "with open_run(None, 'tts', sys.argv[1], folder=Path(sys.argv[1])) as log: log.metrics({'loss': 1.0}, 1)"
+    )
+    names = [str(tmp_path / name) for name in "abc"]
+    started = [subprocess.Popen([sys.executable, "-c", code, name], stderr=subprocess.PIPE) for name in names]
+    said = [process.communicate()[1].decode() for process in started]
+    assert [process.returncode for process in started] == [0, 0, 0], said
+    assert not [line for line in said if "does not take" in line]
+    client = client_of(store_of(None, tmp_path / "a"))
+    experiment = client.get_experiment_by_name("tts")
+    runs = client.search_runs([experiment.experiment_id])
+    assert [run.data.metrics["loss"] for run in runs] == [1.0] * 3
+    assert {path.name for path in tmp_path.iterdir()} == {"mlflow.db", "a", "b", "c"}
 
 
 def test_a_driver_that_is_missing_is_named(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,7 +62,7 @@ def open_run(
     folder.mkdir(parents=True, exist_ok=True)
     note = _to_standard_error if progress is None else progress.note
     store = store_of(uri, folder)
-    first = " for the first time; setting it up takes up to half a minute" if store.is_new_file else ""
+    first = " for the first time; setting it up takes up to a minute" if store.is_new else ""
     note(f"MLflow: opening {store.shown}{first}")
     log = MlflowLog(Wanted(store, experiment, run_name, folder, run_facts() | dict(tags or {})), note)
     log.open()

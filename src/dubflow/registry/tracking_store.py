@@ -5,6 +5,7 @@ MLflow is imported by :func:`client_of` alone, with what would reach out or load
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import socket
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from dubflow.atomic import atomic_file
 from dubflow.errors import WrongUse, missing_extra
 
 if TYPE_CHECKING:
@@ -61,10 +63,14 @@ class Store:
         return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
     @property
-    def is_new_file(self) -> bool:
+    def file(self) -> Path | None:
+        """The database file; None for a server."""
+        return Path(self.uri.partition(":///")[2].partition("?")[0]) if self.scheme == "sqlite" else None
+
+    @property
+    def is_new(self) -> bool:
         """Whether this is a database file that has yet to be set up."""
-        path = self.uri.removeprefix("sqlite:///")
-        return path != self.uri and not Path(path).exists()
+        return self.file is not None and not self.file.exists()
 
     @property
     def scheme(self) -> str:
@@ -87,7 +93,8 @@ def store_of(uri: str | None, folder: Path) -> Store:
     home = Path(folder).resolve().parent
     chosen = uri or settings.uri or f"sqlite:///{home / DATABASE}"
     store = Store(chosen, None, settings)
-    if store.scheme not in (*_SERVERS, *_DATABASES) or "://" not in chosen:
+    no_file = store.file is not None and store.file.name in ("", ":memory:")
+    if store.scheme not in (*_SERVERS, *_DATABASES) or "://" not in chosen or no_file:
         raise WrongUse(
             "registry.bad_tracking_uri",
             f"{store.shown!r} is neither a database nor a tracking server.",
@@ -95,7 +102,7 @@ def store_of(uri: str | None, folder: Path) -> Store:
         )
     if store.scheme in _SERVERS:
         return store
-    beside = Path(chosen.removeprefix("sqlite:///")).parent if chosen.startswith("sqlite:///") else home
+    beside = home if store.file is None else store.file.parent
     # An experiment without a place of its own would write to ./mlruns of whatever folder the command was started in.
     return Store(chosen, settings.artifacts or (beside.resolve() / ARTIFACTS).as_uri(), settings)
 
@@ -116,6 +123,8 @@ def client_of(store: Store) -> MlflowClient:
         logging.getLogger(name).setLevel(logging.ERROR)
     _knock(store)
     try:
+        if store.file is not None:
+            _set_up(store.file)
         return MlflowClient(tracking_uri=store.uri)
     except ModuleNotFoundError as error:
         raise WrongUse(
@@ -123,6 +132,24 @@ def client_of(store: Store) -> MlflowClient:
             f"{store.shown} needs the Python package {error.name!r}, which is not installed.",
             "Install the database's driver, or name another in the URI (postgresql+psycopg://…).",
         ) from error
+
+
+def _set_up(database: Path) -> None:
+    """Make a new database file whole or not at all, once, however many trainings start at the same time.
+
+    Left to itself MLflow migrates the file in place: two at once spoil it for each other, and so does a kill.
+    """
+    from mlflow.tracking import MlflowClient
+
+    database.parent.mkdir(parents=True, exist_ok=True)
+    folder = os.open(database.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)  # freed when it is closed, also by a kill
+        if not database.exists():
+            with atomic_file(database) as part:
+                MlflowClient(tracking_uri=f"sqlite:///{part}")
+    finally:
+        os.close(folder)
 
 
 def _harden(settings: TrackingSettings) -> None:
