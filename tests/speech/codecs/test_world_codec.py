@@ -239,3 +239,14 @@ def speaker_rate(frames: list[np.ndarray]) -> float:
     (train, known), (test, asked) = pairs(numbers[~held]), pairs(numbers[held])
     weights = np.linalg.lstsq(train, np.eye(len(VOICES))[known], rcond=None)[0]
     return float(((test @ weights).argmax(1) == asked).mean())
+
+
+@settings(deadline=None, max_examples=200)
+@given(pitches=st.lists(st.sampled_from([0.0, 61.0, 88.0, 150.0, 290.0, 508.0, 599.0]), min_size=1, max_size=6))
+def test_traits_are_finite_however_few_and_far_apart_the_voiced_frames_are(pitches: list[float]) -> None:
+    """A whisper has a voiced frame here and there, by accident: 88 and 508 Hz have nothing near their middle."""
+    features = Features(
+        hz=np.array(pitches), cepstrum=np.zeros((len(pitches), 40)), aperiodicity=np.zeros(len(pitches))
+    )
+    vector = measure_traits(features).as_vector()
+    assert np.isfinite(vector).all()

@@ -73,6 +73,8 @@ def measure_traits(features: Features) -> Traits:
     # Octave errors of a few frames must not widen a voice: the middle of the distribution decides.
     middle = float(np.median(logs))
     logs = logs[np.abs(logs - middle) < np.log(1.8)]
+    if not logs.size:  # two accidents far apart, with the middle between them and nothing there
+        return Traits(level, usual.pitch, usual.spread)
     return Traits(level, float(logs.mean()), float(np.clip(logs.std(), _NARROWEST, _WIDEST)))
 
 
