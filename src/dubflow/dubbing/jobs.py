@@ -34,6 +34,7 @@ from dubflow.speech.durations import SAMPLE_RATE
 
 CLIPS_AT_ONCE = 8
 SIDECAR = ".dub.json"
+_LANGUAGE_TAGS = {"en": "eng", "es": "spa", "ru": "rus", "fr": "fra", "de": "deu", "it": "ita", "el": "ell"}
 
 
 @dataclass(frozen=True)
@@ -230,7 +231,8 @@ def _written(one: _Ready, spoken: Sequence[SpokenSegment], engine: Engine[Any], 
 
     samples = samples_of(duration, rate)
     pieces = [(segment.first, said.waveform) for segment, said in zip(one.job.segments, spoken, strict=True)]
-    replace_audio(request.clip, stitch(pieces, samples, rate, background), rate, out)
+    language = _LANGUAGE_TAGS.get(request.language.partition("-")[0])
+    replace_audio(request.clip, stitch(pieces, samples, rate, background), rate, out, language=language)
     result = DubResult(
         request=one.digest,
         clip=request.clip.name,

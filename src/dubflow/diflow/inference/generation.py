@@ -72,7 +72,7 @@ def waveform_of(codec: Codec, tokens: Tokens, frames: int) -> NDArray[np.float32
 
 def _bound(denoiser: FlowDenoiser, context: Context, settings: InferenceSettings) -> Denoiser:
     if not settings.compile:
-        return denoiser.bound(context)
+        return denoiser.bound(context, "bfloat16" if settings.precision == "bf16" else "weights")
     if denoiser not in _compiled:
         _compiled[denoiser] = cast(FlowDenoiser, torch.compile(denoiser, dynamic=True))
     compiled = _compiled[denoiser]

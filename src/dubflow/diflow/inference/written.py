@@ -8,7 +8,7 @@ from dubflow.diflow.inference.items import Ids
 from dubflow.errors import BadInput
 from dubflow.speech.intervals import SILENCE
 from dubflow.speech.inventory import encode
-from dubflow.speech.phonemes import phonemize
+from dubflow.speech.phonemes import Phone, phonemize
 
 
 def written(text: str, language: str) -> tuple[Ids, Ids]:
@@ -22,13 +22,26 @@ def written(text: str, language: str) -> tuple[Ids, Ids]:
         WrongUse: ``speech.unknown_language``.
     """
     symbols, stress = [SILENCE], [0]
-    for phone in phonemize(text, language, pauses=True):
+    for phone in _phones(text, language):
         if phone.symbol != SILENCE or symbols[-1] != SILENCE:
             symbols.append(phone.symbol)
             stress.append(phone.stress)
     if len(symbols) == 1:
-        raise BadInput("diflow.nothing_to_say", f"Nothing in {text[:60]!r} can be spoken.", "Give words.")
+        raise _nothing(text)
     if symbols[-1] != SILENCE:
         symbols.append(SILENCE)
         stress.append(0)
     return encode(symbols), np.array(stress, np.int64)
+
+
+def _phones(text: str, language: str) -> list[Phone]:
+    try:
+        return phonemize(text, language, pauses=True)
+    except BadInput as error:
+        if error.code != "speech.empty_text":
+            raise
+        raise _nothing(text) from error
+
+
+def _nothing(text: str) -> BadInput:
+    return BadInput("diflow.nothing_to_say", f"Nothing in {text[:60]!r} can be spoken.", "Give words.")
