@@ -14,7 +14,7 @@ from .conftest import RATE, spoken
 
 def burst(start: float, end: float, total: float, amplitude: float = 0.3, noise: float = 0.0) -> np.ndarray:
     times = np.arange(round(total * RATE)) / RATE
-    wave = amplitude * np.sin(2 * np.pi * 210 * times) * ((times >= start) & (times < end))
+    wave = amplitude * (2 * (210 * times % 1) - 1) * ((times >= start) & (times < end))
     return (wave + np.random.default_rng(0).normal(0, noise, times.size)).astype(np.float32)
 
 
@@ -22,11 +22,11 @@ def burst(start: float, end: float, total: float, amplitude: float = 0.3, noise:
     start=st.floats(0, 0.8),
     length=st.floats(0.1, 1.0),
     amplitude=st.floats(0.02, 1.0),
-    snr_db=st.sampled_from([25.0, 40.0, 200.0]),
+    snr_db=st.sampled_from([30.0, 40.0, 200.0]),
 )
 @settings(deadline=None, max_examples=60)
 def test_known_edges(start: float, length: float, amplitude: float, snr_db: float) -> None:
-    noise = amplitude / np.sqrt(2) / 10 ** (snr_db / 20)
+    noise = amplitude / np.sqrt(3) / 10 ** (snr_db / 20)
     found = speech_edges(burst(start, start + length, 2.0, amplitude, noise))
     assert found is not None
     assert abs(found.start - start) <= STEP_S + WINDOW_S / 2
@@ -50,12 +50,36 @@ def test_clicks_are_no_speech() -> None:
     wave[round(1.8 * RATE) : round(1.8 * RATE) + 40] = 0.5
     found = speech_edges(wave)
     assert found is not None
-    assert found.start == pytest.approx(0.5, abs=0.011)
-    assert found.end == pytest.approx(1.0, abs=0.011)
+    assert found.start == pytest.approx(0.5, abs=0.016)
+    assert found.end == pytest.approx(1.0, abs=0.016)
 
 
-@pytest.mark.parametrize("wave", [np.zeros(0), np.zeros(50), np.zeros(RATE), np.full(RATE, 1e-5)])
-def test_silence_has_no_edges(wave: np.ndarray) -> None:
+def test_neither_hum_nor_rumble_nor_hiss_is_speech(synthesizer: EspeakSynthesizer) -> None:
+    wave, phones = spoken(synthesizer, "Seven men will soon be home again.")
+    wave = np.pad(wave, (8000, 8000))
+    voiced = [phone for phone in phones if not phone.silent]
+    wanted = Edges(voiced[0].start + 0.5, voiced[-1].end + 0.5)
+    times, rng = np.arange(wave.size) / RATE, np.random.default_rng(0)
+    rumble = np.convolve(rng.normal(0, 1, wave.size), np.ones(400) / 400, "same")
+    power = np.sqrt(np.mean(np.square(wave)))
+    for noise in (np.sin(2 * np.pi * 50 * times), rumble / rumble.std(), 0.2 * rng.normal(0, 1, wave.size)):
+        found = speech_edges((wave + 0.1 * power * noise).astype(np.float32))
+        assert found is not None
+        assert edge_error(found, wanted).within(0.04)
+
+
+@pytest.mark.parametrize(
+    "wave",
+    [
+        np.zeros(0),
+        np.zeros(50),
+        np.zeros(RATE),
+        np.full(RATE, 1e-5),
+        np.random.default_rng(0).normal(0, 0.1, RATE),
+        np.random.default_rng(1).normal(0, 1e-5, RATE),
+    ],
+)
+def test_silence_and_even_noise_have_no_edges(wave: np.ndarray) -> None:
     assert speech_edges(wave.astype(np.float32)) is None
 
 

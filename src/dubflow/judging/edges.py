@@ -1,11 +1,15 @@
 """When speech starts and ends in a waveform, and how far that is from when it should.
 
-The detector goes by level: a moment counts as sound when it is well above the recording's floor (its quietest tenth)
-and not too far below its loud moments (95th percentile), and speech starts with the first stretch of such moments that
-is no click and ends with the last. Against exact alignments of 120 drawn GRID clips (embedded world): ends are
-late by 5 ms (median; 90 % within 1 to 15 ms), starts by 8 ms where the first phone sounds at once; the
-silent closure of a first /p/ belongs to the phone and cannot be heard, which makes such starts 45 ms late. Whoever
-compares two recordings of the same sentence compares what the detector finds in both: then closures cancel.
+The detector goes by level, of the pre-emphasised signal, so that hum and rumble count little. The recording's moments
+are split in two classes, loud and quiet, where that explains most of their variance (Otsu, 1979); a moment counts as
+sound when it is well above what is usual in the quiet class, and speech lasts from the first to the last stretch of
+such moments that is no click.
+
+Measured against exact alignments (120 drawn GRID clips, embedded world): starts are late by 1 ms in the median (90 %
+within -11 and +5), ends by 8 ms (5 to 18), with noise 20 dB below the speech alike. The silent closure of a first /p/
+belongs to the phone and cannot be heard, which makes such starts 40 ms late: whoever compares two recordings of one
+sentence compares what the detector finds in both. Real GRID clips: 50 ms after the start and 53 ms before the end of
+their ``.align`` files (medians of 14), whose words have wide margins.
 """
 
 from __future__ import annotations
@@ -21,13 +25,20 @@ from dubflow.speech.durations import FRAME_RATE
 from dubflow.speech.prosody import energy
 
 STEP_S = 0.005
-WINDOW_S = 0.01
-BELOW_LOUD_DB = 40.0
-ABOVE_FLOOR_DB = 10.0
+WINDOW_S = 0.02
+PRE_EMPHASIS = 0.97
+SHORTEST_S = 0.04
+ABOVE_QUIET_DB = 6.0
+"""Above the 90th percentile of the quiet class."""
+BELOW_LOUD_DB = (10.0, 40.0)
+"""The threshold's range below the loud moments (95th percentile)."""
 LEAST_CONTRAST_DB = 6.0
-SHORTEST_S = 0.02
+"""Between the means of the classes; below it nothing stands out."""
 FAINTEST_DB = -70.0
 """Of full scale: what is quieter is silence, also in a recording of nothing else."""
+
+_RANGE_DB = 60.0
+_BINS = 60
 
 
 @dataclass(frozen=True)
@@ -69,10 +80,31 @@ def speech_edges(waveform: NDArray[np.float32], sample_rate: int = SAMPLE_RATE) 
     moments = STEP_S * np.arange(int(len(audio) / sample_rate / STEP_S)) + STEP_S / 2
     if not moments.size:
         return None
-    level = energy(audio, sample_rate, moments, window_s=WINDOW_S)
-    floor, loud = np.percentile(level, [10, 95])
-    threshold = max(loud - BELOW_LOUD_DB, min(floor + ABOVE_FLOOR_DB, loud - LEAST_CONTRAST_DB), FAINTEST_DB)
+    emphasised = np.append(audio[:1], audio[1:] - PRE_EMPHASIS * audio[:-1])
+    level = energy(emphasised, sample_rate, moments, window_s=WINDOW_S)
+    loud = float(np.percentile(level, 95))
+    split, contrast = _two_classes(np.maximum(level, loud - _RANGE_DB))
+    if contrast < LEAST_CONTRAST_DB:
+        return None
+    quiet = float(np.percentile(level[level <= split], 90))
+    highest, lowest = (loud - below for below in BELOW_LOUD_DB)
+    threshold = max(min(quiet + ABOVE_QUIET_DB, highest), lowest, FAINTEST_DB)
     return _outermost(level > threshold, STEP_S, round(SHORTEST_S / STEP_S))
+
+
+def _two_classes(level: NDArray[np.float64]) -> tuple[float, float]:
+    """Otsu's threshold of levels ``[n]``, and the distance of the two classes' means; 0 where there is one level."""
+    counts, edges = np.histogram(level, _BINS)
+    middles = (edges[1:] + edges[:-1]) / 2
+    below, sums = np.cumsum(counts)[:-1], np.cumsum(counts * middles)[:-1]
+    above, rest = len(level) - below, float((counts * middles).sum()) - sums
+    split = (below > 0) & (above > 0)
+    if not split.any():
+        return float(level.min()), 0.0
+    distance = np.zeros(_BINS - 1)
+    distance[split] = rest[split] / above[split] - sums[split] / below[split]
+    best = int((below * above * np.square(distance)).argmax())
+    return float(max(edges[best + 1], level.min())), float(distance[best])
 
 
 def mouth_edges(opening: NDArray[np.float32], *, share: float = 0.25) -> Edges | None:
