@@ -16,11 +16,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dubflow.cli.main import _terminate
 from dubflow.errors import BadInput, WrongUse
 from dubflow.registry.mlflow_log import OUTBOX, open_run
-from dubflow.registry.run_link import RUN_FILE
+from dubflow.registry.run_link import RUN_FILE, name_for_mlflow
 from dubflow.registry.tracking_store import store_of
 
 
@@ -88,6 +90,31 @@ def test_a_number_said_twice_in_one_run_is_there_once(work: Path, client: Any, n
         log.flush()  # type: ignore[attr-defined]
         log.metrics({"loss": 3.0}, 3)
     assert history(client, only_run(client).info.run_id, "loss") == [(3, 1.0)]
+
+
+def test_a_working_folder_that_moved_goes_on_and_says_where_its_files_are(work: Path, notes: Any) -> None:
+    with open_run(None, "tts", "r", folder=work / "run", progress=notes) as log:
+        first = log.run_id  # type: ignore[attr-defined]
+    assert not notes.about("files of this run go to")
+    moved = work.rename(work.with_name("moved"))
+    with open_run(None, "tts", "r", folder=moved / "run", progress=notes) as log:
+        assert log.run_id == first  # type: ignore[attr-defined]
+    (told,) = notes.about("files of this run go to")
+    assert work.as_uri() in told
+
+
+@given(st.text())
+@settings(deadline=None, max_examples=200)
+def test_mlflow_takes_every_name_that_we_make_of_one(name: str) -> None:
+    from mlflow.utils.validation import _validate_metric_name, _validate_param_name, _validate_tag_name
+
+    for check in (_validate_metric_name, _validate_param_name, _validate_tag_name):
+        check(name_for_mlflow(name))
+
+
+@pytest.mark.parametrize("name", ["train/loss", "net.width", "a b-c_d:e"])
+def test_names_that_mlflow_takes_stay(name: str) -> None:
+    assert name_for_mlflow(name) == name
 
 
 def test_a_deleted_run_is_begun_anew_and_said_so(work: Path, client: Any, notes: Any) -> None:
@@ -289,6 +316,7 @@ with open_run(None, "tts", "r", folder=Path(sys.argv[1])) as log:
 """
 
 
+@pytest.mark.slow
 def test_a_training_that_was_killed_outright_goes_on_in_its_run(
     work: Path, client: Any, notes: Any, only_run: Any
 ) -> None:

@@ -113,25 +113,29 @@ def open_link(wanted: Wanted, note: Callable[[str], None]) -> RunLink:
     """
     client = client_of(wanted.store)
     kept = _kept(wanted.folder, note)
-    run = None if kept is None else _resumed(client, kept, note)
-    if run is None:
-        experiment = _experiment(client, wanted)
-        run = client.create_run(experiment, run_name=wanted.run_name, tags=dict(wanted.tags))
-        file = RunFile(run_id=run.info.run_id, experiment=wanted.experiment, store=wanted.store.shown)
-        write_json(wanted.folder / RUN_FILE, file.model_dump())
-        return RunLink(client, run)
+    found = None if kept is None else _resumed(client, kept, note)
+    run = client.create_run(_experiment(client, wanted), run_name=wanted.run_name) if found is None else found
     link = RunLink(client, run)
-    client.update_run(link.run_id, status="RUNNING")
-    if "error" in run.data.tags:
-        client.delete_tag(link.run_id, "error")
-    times = int(run.data.tags.get("resumptions", "0")) + 1
-    link.send_tags({**wanted.tags, "resumptions": str(times)})
+    if found is None:
+        file = RunFile(run_id=link.run_id, experiment=wanted.experiment, store=wanted.store.shown)
+        write_json(wanted.folder / RUN_FILE, file.model_dump())
+        link.send_tags(wanted.tags)
+    else:
+        client.update_run(link.run_id, status="RUNNING")
+        if "error" in run.data.tags:
+            client.delete_tag(link.run_id, "error")
+        times = int(run.data.tags.get("resumptions", "0")) + 1
+        link.send_tags({**wanted.tags, "resumptions": str(times)})
+    # An experiment keeps the place it was made with, also when the working folder has moved since.
+    if wanted.store.artifacts is not None and not run.info.artifact_uri.startswith(wanted.store.artifacts):
+        note(f"MLflow: files of this run go to {run.info.artifact_uri}, as its experiment was made.")
     return link
 
 
 def name_for_mlflow(name: str) -> str:
-    """``name`` with what MLflow does not take replaced by an underscore."""
-    return _NOT_IN_NAMES.sub("_", name)[:_LONGEST_NAME]
+    """``name`` as MLflow takes it: other letters become underscores, and it reads as a plain path."""
+    parts = _NOT_IN_NAMES.sub("_", name)[:_LONGEST_NAME].split("/")
+    return "/".join(part for part in parts if part not in ("", ".", "..")) or "_"
 
 
 def _kept(folder: Path, note: Callable[[str], None]) -> RunFile | None:
