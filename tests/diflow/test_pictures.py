@@ -179,6 +179,7 @@ def test_the_curve_goes_where_the_numbers_go(tmp_path: Path) -> None:
         lambda path: draw_losses(path, {"system/cpu_s": {0: 1.0}}, title="t"),
         lambda path: phone_intervals([1, 2], [3]),
         lambda path: phone_intervals([100_000], [3]),
+        lambda path: phone_intervals([1], [-3]),
     ],
 )
 def test_what_does_not_go_together_is_bad_input(draw: Callable[[Path], Any], tmp_path: Path) -> None:

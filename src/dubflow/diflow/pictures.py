@@ -55,10 +55,11 @@ def phone_intervals(phones: ArrayLike, durations: ArrayLike, rate: float = TOKEN
     """Phoneme ids ``[N]`` and their durations ``[N]`` in units of ``1 / rate`` seconds, as stretches of time.
 
     Raises:
-        BadInput: ``diflow.nothing_to_draw`` when the lengths differ or an id is none.
+        BadInput: ``diflow.nothing_to_draw`` when the lengths differ, an id is none or a duration negative.
     """
     ids, units = np.asarray(phones), np.asarray(durations)
-    if ids.ndim != 1 or ids.shape != units.shape or (ids < 0).any() or (ids >= len(SYMBOLS)).any():
+    known = ids.ndim == 1 and ((ids >= 0) & (ids < len(SYMBOLS))).all()
+    if not known or ids.shape != units.shape or (units < 0).any():
         raise _bad(f"{list(ids.shape)} phoneme ids do not go with {list(units.shape)} durations")
     edges = np.concatenate([[0.0], np.cumsum(units)]) / rate
     return tuple(
