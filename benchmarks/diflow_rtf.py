@@ -1,9 +1,12 @@
 """Real-time factor of dubbing over the number of function evaluations, ours against the equations written plainly.
 
     python benchmarks/diflow_rtf.py [--preset paper] [--device cpu] [--threads 2] [--nfe 1 2 4 8 16 32 64 128]
-        [--repeats 3] [--frames 75] [--batch 8] [--no-video]
+        [--repeats 3] [--frames 75] [--batch 8] [--batch-nfe 16] [--plain-up-to 128] [--clock wall|processor]
+        [--no-video]
 
-Both have the same random weights and seeds and run in turn; figures are medians (of one run beyond 16 evaluations).
+Both have the same random weights and seeds and run in turn; figures are medians over the repeats (of one run beyond
+4 evaluations). Beyond --plain-up-to, plain is extrapolated: each of its steps costs the same. On a machine that others
+use, `--threads 1 --clock processor` tells what the work itself takes.
 Plain is ``plain_diflow``: everything again at each step, all logits, padding computed. Seconds are those of a clip:
 
 - plan: phoneme encoder, FaPro, Synchronizer with its search, CCTA;
@@ -29,7 +32,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diflow_bench import Clock, drawn_clips, gemm_peak, introduce, stir, timed
+from diflow_bench import CLOCKS, Clock, drawn_clips, gemm_peak, introduce, stir, timed, use_clock
 from dubflow.config import load_preset
 from dubflow.corpora.settings import PrepareSettings
 from dubflow.corpora.transform import build_tools
@@ -50,7 +53,13 @@ from dubflow.talkers.settings import TalkerSettings
 from plain_diflow import PlainDubber
 
 MIXED = (38, 50, 61, 75, 75, 88, 104, 130)
-REPEATED_UP_TO = 16
+REPEATED_UP_TO = 4
+
+
+HEAD = (
+    "| NFE | | plan s | denoiser s | codec s | RTF | RTF with video | times plain | denoiser alone | same codes |\n"
+    "|---|---|---|---|---|---|---|---|---|---|"
+)
 
 
 @dataclass(frozen=True)
@@ -111,26 +120,49 @@ def same(first: Tensor, second: Tensor) -> float:
     return float((first == second).double().mean())
 
 
-def measured(bench: Bench, steps: int, repeats: int, extras: tuple[float, float]) -> list[str]:
-    """Rows of the table."""
-    codec, video = extras
-    length = sum(bench.frames) / FRAME_RATE
-    ours, plain, rounded = [], [], []
-    for _ in range(repeats if steps <= REPEATED_UP_TO else 1):
-        plain.append(bench.plain(steps))
-        ours.append(bench.ours(steps))
-        rounded.append(bench.ours(steps, "bfloat16"))
-    base = sum(median(plain)) + codec
-    rows = []
-    for name, runs in (("plain", plain), ("ours", ours), ("ours, rounded", rounded)):
-        plan, denoiser = median(runs)
-        whole = plan + denoiser + codec
-        end = f"{(whole + video) / length:.2f}" if video else "–"
-        rows.append(
-            f"| {steps} | {name} | {plan:.3f} | {denoiser:.3f} | {codec:.3f} | {whole / length:.3f} | {end} "
-            f"| {base / whole:.2f} | {median(plain)[1] / denoiser:.2f} | {same(runs[0].codes, ours[0].codes):.4f} |"
+class Table:
+    """Rows of one bench, printed as they come.
+
+    Args:
+        codec, video: seconds of the other parts for all clips of the bench.
+        plain_up_to: most evaluations at which plain is run.
+    """
+
+    def __init__(self, bench: Bench, codec: float, video: float, plain_up_to: int) -> None:
+        self.bench, self.codec, self.video, self.plain_up_to = bench, codec, video, plain_up_to
+        self.length = sum(bench.frames) / FRAME_RATE
+        self.plain: tuple[int, float, float] | None = None
+        print(HEAD, flush=True)
+
+    def measure(self, steps: int, repeats: int) -> None:
+        """Run all in turn and print their rows."""
+        plain, ours, rounded = [], [], []
+        for _ in range(repeats if steps <= REPEATED_UP_TO else 1):
+            if steps <= self.plain_up_to:
+                plain.append(self.bench.plain(steps))
+            ours.append(self.bench.ours(steps))
+            rounded.append(self.bench.ours(steps, "bfloat16"))
+        note, codes = "", "–"
+        if plain:
+            self.plain = (steps, *median(plain))
+            codes = f"{same(plain[0].codes, ours[0].codes):.4f}"
+        else:
+            note = ", extrapolated"
+        assert self.plain is not None
+        known, *seconds = self.plain
+        base = [part * steps / known for part in seconds]
+        self._row(steps, f"plain{note}", base, base, codes)
+        self._row(steps, "ours", median(ours), base, "1.0000")
+        self._row(steps, "ours, rounded", median(rounded), base, f"{same(rounded[0].codes, ours[0].codes):.4f}")
+
+    def _row(self, steps: int, name: str, own: Sequence[float], base: Sequence[float], codes: str) -> None:
+        (plan, denoiser), whole = own, sum(own) + self.codec
+        end = f"{(whole + self.video) / self.length:.2f}" if self.video else "–"
+        print(
+            f"| {steps} | {name} | {plan:.3f} | {denoiser:.3f} | {self.codec:.3f} | {whole / self.length:.3f} | {end} "
+            f"| {(sum(base) + self.codec) / whole:.2f} | {base[1] / denoiser:.2f} | {codes} |",
+            flush=True,
         )
-    return rows
 
 
 def work_of(bench: Bench, steps: int) -> float:
@@ -196,12 +228,6 @@ def video_seconds(clips: Sequence[Clip]) -> float:
     return statistics.median(rates)
 
 
-HEAD = (
-    "| NFE | | plan s | denoiser s | codec s | RTF | RTF with video | times plain | denoiser alone | same codes |\n"
-    "|---|---|---|---|---|---|---|---|---|---|"
-)
-
-
 @torch.no_grad()
 def main() -> None:
     """Print the tables."""
@@ -212,10 +238,14 @@ def main() -> None:
     parser.add_argument("--nfe", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32, 64, 128])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--frames", type=int, default=75)
-    parser.add_argument("--batch", type=int, default=len(MIXED), help="Clips of mixed lengths, at 16 evaluations.")
+    parser.add_argument("--batch", type=int, default=len(MIXED), help="Clips of mixed lengths.")
+    parser.add_argument("--batch-nfe", type=int, default=16)
+    parser.add_argument("--plain-up-to", type=int, default=128)
+    parser.add_argument("--clock", choices=CLOCKS, default="wall")
     parser.add_argument("--no-video", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    use_clock(options.clock)
     device = options.device
     introduce(device)
     network = DubberNetwork(PRESETS[options.preset]).eval()
@@ -239,26 +269,23 @@ def main() -> None:
     print(f"One step, all logits, ours and plain: {apart:.1e} of their deviation apart at most.\n")
 
     one.ours(1), one.plain(1), one.ours(1, "bfloat16")  # first calls build kernels
-    print(HEAD, flush=True)
-    extras = (decode_seconds(codec, speaker, one.lengths, device), video * options.frames / FRAME_RATE)
+    decoding = decode_seconds(codec, speaker, one.lengths, device)
+    table = Table(one, decoding, video * options.frames / FRAME_RATE, options.plain_up_to)
     for count in options.nfe:
-        print("\n".join(measured(one, count, options.repeats, extras)), flush=True)
+        table.measure(count, options.repeats)
 
     if options.batch:
         mixed = Bench(network, MIXED[: options.batch], device)
         total = sum(mixed.frames) / FRAME_RATE
-        extras = (decode_seconds(codec, speaker, mixed.lengths, device), video * total)
-        print(
-            f"\nA batch of {len(mixed.frames)} clips of {mixed.frames} frames, {total:.1f} s; seconds of all:\n\n{HEAD}"
-        )
-        print("\n".join(measured(mixed, 16, 1, extras)), flush=True)
+        print(f"\nA batch of {len(mixed.frames)} clips of {mixed.frames} frames, {total:.1f} s; seconds of all:\n")
+        decoding = decode_seconds(codec, speaker, mixed.lengths, device)
+        Table(mixed, decoding, video * total, options.batch_nfe).measure(options.batch_nfe, 1)
 
-    dtype = torch.float32
-    peak = gemm_peak(device, dtype, fast.line)
-    seconds = statistics.median(one.ours(16).denoiser for _ in range(3))
-    work = work_of(one, 16)
+    peak = gemm_peak(device, torch.float32, fast.line)
+    seconds = statistics.median(one.ours(8).denoiser for _ in range(3))
+    work = work_of(one, 8)
     print(
-        f"\nNFE 16, our denoiser: {work / 1e9:.0f} GFLOP in {seconds:.2f} s, {work / seconds / 1e9:.0f} GFLOP/s, "
+        f"\nNFE 8, our denoiser: {work / 1e9:.0f} GFLOP in {seconds:.2f} s, {work / seconds / 1e9:.0f} GFLOP/s, "
         f"{100 * work / seconds / peak:.0f} % of the {peak / 1e9:.0f} that one matrix product reaches here at best."
     )
 

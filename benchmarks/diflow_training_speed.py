@@ -1,7 +1,7 @@
 """Training steps a second of both stages, and the share of the device's peak that they reach.
 
     python benchmarks/diflow_training_speed.py [--preset tiny paper] [--stage tts dubber] [--device cpu] [--threads 2]
-        [--items 16] [--frames 75] [--steps 8] [--precision fp32|bf16]
+        [--items 16] [--frames 75] [--steps 8] [--precision fp32|bf16] [--clock wall|processor]
 
 What is measured is what trains: the modules of ``dubflow.diflow.training`` with their losses (Eq. 9, Eq. 7), backward,
 clipping and AdamW, on random clips of equal length; reading data, logging and checkpoints are left out. In stage 2 what
@@ -23,7 +23,7 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from diflow_bench import drawn_clips, gemm_peak, introduce, timed
+from diflow_bench import CLOCKS, drawn_clips, gemm_peak, introduce, timed, use_clock
 from dubflow.diflow.flow.noise import generators
 from dubflow.diflow.nets.dubber import DubberNetwork
 from dubflow.diflow.nets.settings import PRESETS, NetSettings
@@ -110,9 +110,11 @@ def main() -> None:
     parser.add_argument("--items", type=int, nargs="+", default=[16], help="Clips of a batch; one for each preset.")
     parser.add_argument("--frames", type=int, default=75)
     parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--clock", choices=CLOCKS, default="wall")
     parser.add_argument("--precision", choices=("fp32", "bf16"), help="By default bf16 on a GPU, fp32 elsewhere.")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    use_clock(options.clock)
     device = options.device
     half = (options.precision or ("bf16" if device.type == "cuda" else "fp32")) == "bf16"
     introduce(device)
