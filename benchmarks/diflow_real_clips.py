@@ -187,7 +187,8 @@ def main() -> None:
         edge_error(edges, clip.edges) if (edges := speech_edges(wave)) and clip.edges else None
         for clip, wave in zip(done, true, strict=True)
     ]
-    print(f"The recordings' own edges within a frame of .align: {share_in_time(aligned)}")
+    own = np.median([(error.start, error.end) for error in aligned if error is not None] or [(np.nan, np.nan)], axis=0)
+    print(f"The recordings' own edges are {1000 * own[0]:+.0f} and {1000 * own[1]:+.0f} ms from .align (medians)")
     encoder = CodecSpeaker(codec)
     voices = np.stack([encoder.embed(read_audio(clip.reference, SAMPLE_RATE)) for clip in done])
     like = np.diag(similarities(np.stack([encoder.embed(wave) for wave in said]), voices))
