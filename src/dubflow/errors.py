@@ -88,6 +88,7 @@ EXTRAS = {
     "pyworld": "speech",
     "torch": "features",
     "lightning": "diflow",
+    "matplotlib": "diflow",
     "mlflow": "tracking",
     "jiwer": "judging",
     "pystoi": "judging",

@@ -1,6 +1,7 @@
 """Figures of the networks. The defaults are the paper's (appendix B.2); what it leaves open says so.
 
-``PAPER`` and ``TINY`` are the two presets: the same networks, the second with smaller numbers for a processor.
+``PAPER`` and ``TINY`` are the two shipped presets (section ``nets``): the same networks, the second with smaller numbers
+for a processor.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from dubflow.config import Strict
+from dubflow.config import Strict, load_preset
 from dubflow.diflow.flow.vocabulary import Vocabulary
 from dubflow.speech.inventory import SYMBOLS
 
@@ -179,12 +180,5 @@ class NetSettings(Strict):
 
 
 PAPER = NetSettings()
-TINY = NetSettings(
-    width=96,
-    fft=FftSettings(heads=2, filter=256, kernels=(5, 1), dropout=0.1),
-    text=TextSettings(encoder_blocks=2, refiner_blocks=2, duration_filter=128, duration_dropout=0.2),
-    denoiser=DenoiserSettings(width=160, layers=4, heads=4, time_features=64),
-    temporal=TemporalSettings(upsample_sets=2, blocks=2, filter=192),
-    alignment=AlignmentSettings(blocks=2, heads=2, filter=192, dropout=0.1),
-)
+TINY = load_preset("tiny", "nets", NetSettings)
 PRESETS = {"paper": PAPER, "tiny": TINY}

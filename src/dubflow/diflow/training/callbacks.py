@@ -52,7 +52,7 @@ class Logging(_EveryStep):
     """Means of the loss parts over ``every`` steps, to the log and to the person who waits."""
 
     def __init__(self, log: RunLog, progress: Progress, every: int) -> None:
-        self.log, self.progress, self.every = log, progress, every
+        self.record, self.progress, self.every = log, progress, every
         self._sums: dict[str, float] = defaultdict(float)
         self._batches = 0
 
@@ -74,7 +74,7 @@ class Logging(_EveryStep):
             return
         means = {name: total / max(1, self._batches) for name, total in self._sums.items()}
         rate = max(group["lr"] for group in trainer.optimizers[0].param_groups)
-        self.log.metrics({f"train/{name}": value for name, value in means.items()} | {"train/rate": rate}, step)
+        self.record.metrics({f"train/{name}": value for name, value in means.items()} | {"train/rate": rate}, step)
         shown = (
             " ".join(f"{name} {means[name]:.3f}" for name in ["loss", *module.parts.values] if name in means)
             if module.parts

@@ -45,7 +45,9 @@ class TrainSettings(Strict):
     validate_aloud: int = Field(4, ge=0, description="Of these, clips that are spoken and drawn.")
     checkpoint_every: int = Field(1_000, ge=1, description="Steps between checkpoints.")
     log_every: int = Field(50, ge=1, description="Steps between lines of the log.")
-    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where a GPU has it.")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="auto: bf16 where the device has it, a processor with instructions for it too."
+    )
     accelerator: Literal["auto", "cpu", "gpu"] = Field("auto", description="What to train on.")
     devices: int = Field(1, ge=1, description="Devices (processes) of a node.")
     nodes: int = Field(1, ge=1, description="Nodes; torchrun or the cluster starts them.")
