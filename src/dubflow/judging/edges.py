@@ -9,8 +9,8 @@ Measured against exact alignments (120 drawn GRID clips, embedded world): starts
 within -11 and +5), ends by 8 ms (5 to 18), with noise 20 dB below the speech alike. The silent closure of a first /p/
 belongs to the phone and cannot be heard, which makes such starts 40 ms late: whoever compares two recordings of one
 sentence compares what the detector finds in both. Real GRID clips: 50 ms after the start and 53 ms before the end of
-their ``.align`` files (medians of 14), whose words have wide margins. Hiss is what it does not stand: white noise 20 dB below
-the speech hides a fading last sound, at 10 dB nothing stands out.
+their ``.align`` files (medians of 14), whose words have wide margins. Hiss is what it does not stand: white noise 20 dB
+below the speech hides a fading last sound, at 10 dB nothing stands out.
 """
 
 from __future__ import annotations
