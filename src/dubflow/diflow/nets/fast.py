@@ -216,7 +216,7 @@ class Steps:
         heads = [network.prosody_head] * books.prosody + [network.acoustic_head] * books.acoustic
         self.heads = [[_Line(part, dtype) for part in head if isinstance(part, nn.Linear)] for head in heads]
 
-        joined = torch.cat([context.condition, context.target], dim=1)
+        joined = torch.cat([context.condition, context.target], dim=1).to(self.precise)
         inside = context.inside
         if inside is None:
             inside = torch.ones(joined.shape[:2], dtype=torch.bool, device=joined.device)
@@ -229,7 +229,7 @@ class Steps:
         self.tokens: Tensor | None = None
         self.streams = self.fixed.new_zeros(books.flow, len(self.fixed), width)
 
-        self.times, self.speaker = times, context.speaker
+        self.times, self.speaker = times, context.speaker.to(self.precise)
         self.group = max(1, _ROWS_AT_ONCE // len(inside))
         self.modulations: tuple[int, list[Tensor]] | None = None
 
@@ -245,6 +245,10 @@ class Steps:
         Returns:
             ``[M, V]``, rows in the order of ``revealed``'s elements.
         """
+        with torch.autocast(tokens.device.type, enabled=False):  # every type is chosen here
+            return self._logits(step, tokens, revealed)
+
+    def _logits(self, step: int, tokens: Tensor, revealed: Tensor) -> Tensor:
         self._look_up(tokens)
         entry = self.fixed + self.streams.sum(dim=0)
         vectors = list(self._vectors(step))
