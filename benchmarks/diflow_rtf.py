@@ -2,7 +2,7 @@
 
     python benchmarks/diflow_rtf.py [--preset paper] [--device cpu] [--threads 2] [--nfe 1 2 4 8 16 32 64 128]
         [--repeats 3] [--frames 75] [--batch 8] [--batch-nfe 16] [--plain-up-to 128] [--clock wall|processor]
-        [--no-video]
+        [--codec DIR] [--no-video]
 
 Both have the same random weights and seeds and run in turn; figures are medians over the repeats (of one run beyond
 4 evaluations). Beyond --plain-up-to, plain is extrapolated: each of its steps costs the same. On a machine that others
@@ -11,7 +11,7 @@ Plain is ``plain_diflow``: everything again at each step, all logits, padding co
 
 - plan: phoneme encoder, FaPro, Synchronizer with its search, CCTA;
 - denoiser: all that depends on the step (for ours also preparing the condition);
-- codec: tokens to waveform, WORLD on one core, a codec fitted here to a minute of drawn talkers;
+- codec: tokens to waveform; WORLD on one core, a codec fitted here to a minute of drawn talkers, or that of --codec;
 - RTF: the three over the clip's length, as the paper's Table 4 counts (it leaves the video's encoders out);
 - RTF with video: landmarks, crops and features of a drawn clip too (MediaPipe and the embedded extractors).
 
@@ -46,6 +46,7 @@ from dubflow.media.clip import Clip
 from dubflow.media.decode import read_clip
 from dubflow.progress import Silent
 from dubflow.speech.codecs import Codec, Tokens
+from dubflow.speech.codecs.stored import load_codec
 from dubflow.speech.codecs.world.fitting import WorldSettings, fit_world
 from dubflow.speech.durations import FRAME_RATE, frames_to_tokens
 from dubflow.talkers.render import render_corpus
@@ -242,6 +243,7 @@ def main() -> None:
     parser.add_argument("--batch-nfe", type=int, default=16)
     parser.add_argument("--plain-up-to", type=int, default=128)
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
+    parser.add_argument("--codec", type=Path, help="A codec folder, in place of one fitted here.")
     parser.add_argument("--no-video", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -252,10 +254,13 @@ def main() -> None:
     stir(network)
     network = network.to(device)
 
-    with tempfile.TemporaryDirectory() as name:
-        clips = drawn_talkers(Path(name))
-    codec = world_codec(clips)
-    speaker = codec.encode(clips[0].waveform).speaker
+    clips = []
+    if not (options.codec and options.no_video):
+        with tempfile.TemporaryDirectory() as name:
+            clips = drawn_talkers(Path(name))
+    codec = load_codec(options.codec) if options.codec else world_codec(clips)
+    hum = np.sin(np.arange(16_000) * 0.07).astype(np.float32)
+    speaker = codec.encode(0.3 * hum).speaker
     video = 0.0 if options.no_video else video_seconds(clips)
 
     one = Bench(network, (options.frames,), device)
@@ -281,6 +286,8 @@ def main() -> None:
         decoding = decode_seconds(codec, speaker, mixed.lengths, device)
         Table(mixed, decoding, video * total, options.batch_nfe).measure(options.batch_nfe, 1)
 
+    if not options.batch:
+        return
     peak = gemm_peak(device, torch.float32, fast.line)
     seconds = statistics.median(one.ours(8).denoiser for _ in range(3))
     work = work_of(one, 8)
