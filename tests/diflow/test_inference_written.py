@@ -27,6 +27,13 @@ def test_drawn_talkers_say_what_their_text_gives() -> None:
         assert stress.tolist() == list(sound.stresses())
 
 
+def test_the_letter_a_of_a_command_is_a_letter() -> None:
+    letter, article = (decode(written(text, "en")[0]) for text in ("lay red with a three now", "red with a three"))
+    assert "eɪ" in letter[6:]
+    assert "ɐ" not in letter
+    assert "ɐ" in article
+
+
 def test_silence_stands_around_and_at_a_comma_once() -> None:
     phonemes, stress = written("Red, now. Blue", "en")
     silent = phonemes == SILENCE_ID

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -16,6 +18,10 @@ from dubflow.diflow.nets.dubber import DubberNetwork
 from dubflow.diflow.nets.settings import TINY, NetSettings
 from dubflow.diflow.nets.tts import TtsNetwork
 from dubflow.diflow.stored import ModelFacts, save_model
+from dubflow.dubbing.engine import Job, SpokenSegment
+from dubflow.dubbing.planning import PlannedSegment
+from dubflow.media.decode import read_clip
+from dubflow.media.encode import write_clip
 from dubflow.progress import Silent
 from dubflow.speech.codecs.world.codec import WorldCodec
 from dubflow.speech.codecs.world.fitting import WorldSettings, fit_world
@@ -32,6 +38,8 @@ TEXTS = (
 )
 FITTED = WorldSettings(classes=4, rank=2, iterations=1)
 PREPARE = PrepareSettings()
+FRAMES = 30
+SAMPLES = 640 * FRAMES
 
 
 @dataclass(frozen=True)
@@ -43,12 +51,42 @@ class Room:
     model: Path
 
     def row(self, number: int = 0) -> ClipRow:
-        """A clip's row."""
+        """The row of a rendered talker."""
         return self.corpus.rows[number]
 
-    def clip(self, number: int = 0) -> Path:
-        """A clip's file."""
+    def talker(self, number: int = 0) -> Path:
+        """Its file, of three seconds."""
         return self.corpus.media_path(self.row(number))
+
+    def clip(self, number: int = 0) -> Path:
+        """1.2 s out of the middle of it, :data:`FRAMES` frames."""
+        return self.codec.parent / "clips" / f"c{number}.mp4"
+
+
+class Hummer:
+    """An engine that hums: as loud as any, and done in a moment. For what does not hang on who speaks."""
+
+    world: Literal["embedded", "real"] = "embedded"
+    languages: tuple[str, ...] = LANGUAGES
+
+    def __init__(self) -> None:
+        self.looked = 0
+
+    @property
+    def id(self) -> str:
+        return "hummer"
+
+    def look(self, job: Job) -> Job:
+        self.looked += 1
+        return job
+
+    def speak(self, seen: Sequence[Job]) -> list[list[SpokenSegment]]:
+        return [[self._hum(segment, job) for segment in job.segments] for job in seen]
+
+    def _hum(self, segment: PlannedSegment, job: Job) -> SpokenSegment:
+        hz = 150 + 10 * segment.phones + job.options.seed
+        sound = 0.3 * np.sin(2 * np.pi * hz * np.arange(640 * segment.frames) / 16_000)
+        return SpokenSegment(sound.astype(np.float32), None, 1.0)
 
 
 def fit_codec(folder: Path) -> WorldCodec:
@@ -117,6 +155,13 @@ def build_room(root: Path) -> None:
         root / "corpus", identities=1, clips=2, languages=("en",), seed=2, settings=settings, workers=1,
         progress=Silent(),
     )  # fmt: skip
+    corpus = read_manifest(root / "corpus")
+    for number, row in enumerate(corpus):
+        whole = read_clip(corpus.media_path(row))
+        assert whole.frames is not None
+        assert whole.waveform is not None
+        sound = whole.waveform[20 * 640 : 20 * 640 + SAMPLES]
+        write_clip(root / "clips" / f"c{number}.mp4", whole.frames[20 : 20 + FRAMES], 25, sound, 16_000)
     codec = fit_codec(root / "codec")
     network = random_network(codec)
     save_model(root / "model", network, facts_of(codec), card="# Random", lineage={}, codec=root / "codec")

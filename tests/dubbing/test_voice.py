@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dubbing.room import Room
+from dubbing.room import SAMPLES, Room
 from dubflow.dubbing.request import DubOptions, DubRequest
 from dubflow.dubbing.voice import read_voice, reference_path
 from dubflow.errors import BadInput
@@ -25,7 +25,7 @@ def recording(path: Path, sounding: float, silent: float = 0.5) -> Path:
 def test_a_clip_may_be_a_reference(room: Room) -> None:
     voice = read_voice(room.clip(), PLAIN)
     assert (voice.name, voice.oracle, voice.notices) == (room.clip().name, False, ())
-    assert voice.waveform.shape == (48_000,)
+    assert voice.waveform.shape == (SAMPLES,)
 
 
 def test_the_own_voice_is_called_an_oracle(room: Room) -> None:

@@ -8,14 +8,16 @@ from dubflow.diflow.inference.items import Ids
 from dubflow.errors import BadInput
 from dubflow.speech.intervals import SILENCE
 from dubflow.speech.inventory import encode
-from dubflow.speech.phonemes import Phone, phonemize
+from dubflow.speech.phonemes import LANGUAGES, Phone, phonemize
+from dubflow.talkers.scripts import GridCommand
 
 
 def written(text: str, language: str) -> tuple[Ids, Ids]:
     """Phoneme ids and stresses ``[N]`` each of ``text``: silence, the phones with their pauses, silence.
 
     That is what the corpus has where phone times are known: clips begin and end in silence, and a comma is one silent
-    phone. For drawn talkers the two are the same, phone by phone (a test compares them).
+    phone. For drawn talkers the two are the same, phone by phone (a test compares them); GRID's letter "a", which a
+    sentence would make a weak vowel, is said as a letter in GRID's commands.
 
     Raises:
         BadInput: ``diflow.nothing_to_say`` for a text without a sound, and what ``phonemize`` says.
@@ -36,11 +38,21 @@ def written(text: str, language: str) -> tuple[Ids, Ids]:
 
 def _phones(text: str, language: str) -> list[Phone]:
     try:
-        return phonemize(text, language, pauses=True)
+        return phonemize(_as_spoken(text, language), language, pauses=True)
     except BadInput as error:
         if error.code != "speech.empty_text":
             raise
         raise _nothing(text) from error
+
+
+def _as_spoken(text: str, language: str) -> str:
+    """A command of GRID's grammar as it is spoken; every other text as it is."""
+    if language not in LANGUAGES:
+        return text
+    try:
+        return GridCommand.from_text(text, language).script(language).spoken
+    except BadInput:
+        return text
 
 
 def _nothing(text: str) -> BadInput:
