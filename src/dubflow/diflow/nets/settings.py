@@ -1,7 +1,7 @@
 """Figures of the networks. The defaults are the paper's (appendix B.2); what it leaves open says so.
 
-``PAPER`` and ``TINY`` are the two shipped presets (section ``nets``): the same networks, the second with smaller numbers
-for a processor.
+``PAPER`` and ``TINY`` are the two shipped presets (section ``nets``): the same networks, the second with smaller
+numbers for a processor.
 """
 
 from __future__ import annotations
