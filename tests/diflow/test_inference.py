@@ -150,6 +150,13 @@ def test_seeds_matter_and_repeat(dubber: DubberNetwork, clips: list[SilentClip])
     assert agreement(first, other) < 0.5
 
 
+def test_bfloat16_says_nearly_the_same(dubber: DubberNetwork, clips: list[SilentClip]) -> None:
+    exact = dub_clips(dubber, clips[:1], QUICK)[0].tokens
+    rounded = dub_clips(dubber, clips[:1], QUICK.model_copy(update={"precision": "bf16"}))[0].tokens
+    other = dub_clips(dubber, clips[:1], QUICK.model_copy(update={"seed": 9}))[0].tokens
+    assert agreement(other, exact) < agreement(rounded, exact) <= 1
+
+
 def test_a_network_in_training_is_left_as_it_was(clips: list[SilentClip]) -> None:
     network = DubberNetwork(TINY)
     network.train()

@@ -6,21 +6,16 @@ Letters: B batch, L tokens, V codes, m, n, k books of prosody, content and acous
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
-from weakref import WeakKeyDictionary
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from dubflow.diflow.flow.samplers import Denoiser, sample
+from dubflow.diflow.flow.samplers import sample
 from dubflow.diflow.inference.settings import InferenceSettings
 from dubflow.diflow.nets.content import Content
 from dubflow.diflow.nets.denoiser import Context, FlowDenoiser
 from dubflow.speech.codecs import Codec, Tokens
 from dubflow.speech.durations import SAMPLES_PER_FRAME
-
-_compiled: WeakKeyDictionary[FlowDenoiser, FlowDenoiser] = WeakKeyDictionary()
 
 
 def draw_tokens(
@@ -43,7 +38,7 @@ def draw_tokens(
     """
     books = denoiser.books
     flow = sample(
-        _bound(denoiser, context, settings),
+        denoiser.bound(context, "bfloat16" if settings.precision == "bf16" else "weights"),
         lengths,
         seeds,
         settings.sampler,
@@ -68,12 +63,3 @@ def waveform_of(codec: Codec, tokens: Tokens, frames: int) -> NDArray[np.float32
     """What the codec says, exactly ``640 frames`` samples at 16 kHz; the last token may reach past them."""
     sound = codec.decode(tokens)[: SAMPLES_PER_FRAME * frames]
     return np.pad(sound, (0, SAMPLES_PER_FRAME * frames - len(sound)))
-
-
-def _bound(denoiser: FlowDenoiser, context: Context, settings: InferenceSettings) -> Denoiser:
-    if not settings.compile:
-        return denoiser.bound(context, "bfloat16" if settings.precision == "bf16" else "weights")
-    if denoiser not in _compiled:
-        _compiled[denoiser] = cast(FlowDenoiser, torch.compile(denoiser, dynamic=True))
-    compiled = _compiled[denoiser]
-    return lambda tokens, t: compiled(tokens, t, context)

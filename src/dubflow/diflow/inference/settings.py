@@ -29,4 +29,3 @@ class InferenceSettings(Strict):
         description="Length of the prompt as a share of what is said, as in training; None takes all of the reference.",
     )
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: matrix products in bfloat16.")
-    compile: bool = Field(False, description="Compile the denoiser first: pays for long runs only.")
