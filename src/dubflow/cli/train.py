@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,7 @@ from dubflow.cli.output import DryRun, Json, emit, print_table
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from dubflow.diflow.training.run import TrainReport
+    from dubflow.diflow.training.run import Record, TrainReport
     from dubflow.diflow.training.task import Task
     from dubflow.progress import Progress
     from dubflow.tracking import RunLog
@@ -100,7 +101,7 @@ def _with(settings: Any, **given: int | None) -> Any:
 
 
 def _run(task: Task, out: Path, track: str | None, as_json: bool, dry_run: bool) -> None:
-    from dubflow.diflow.training.devices import process_rank
+    from dubflow.diflow.training.processes import process_rank
     from dubflow.diflow.training.run import survey
     from dubflow.diflow.training.run import train as train_stage
     from dubflow.progress import reporting
@@ -113,18 +114,23 @@ def _run(task: Task, out: Path, track: str | None, as_json: bool, dry_run: bool)
     if process_rank() > 0:  # of several processes the first speaks and writes
         train_stage(task, out, command=command)
         return
-    with reporting(f"Training {task.stage}", None, "steps") as progress, _log(track, task, out, progress) as log:
-        report = train_stage(task, out, command=command, log=log, progress=progress)
+    total = task.settings.steps
+    with reporting(f"Training {task.stage}", total, "steps") as progress:
+        record = _recorded(track, task, out, progress)
+        report = train_stage(task, out, command=command, record=record, progress=progress)
     emit(report.as_dict(), as_json, lambda console: _print_report(console, report))
 
 
-def _log(track: str | None, task: Task, out: Path, progress: Progress) -> AbstractContextManager[RunLog | None]:
+def _recorded(track: str | None, task: Task, out: Path, progress: Progress) -> Record | None:
+    """What opens the run in MLflow."""
     if track == "none":
-        return nullcontext()
+        return None
     from dubflow.registry.mlflow_log import open_run
 
-    tags = {"stage": task.stage, "preset": task.preset}
-    return open_run(track, f"diflow-{task.stage}", out.name, folder=out, tags=tags, progress=progress)
+    def opened(tags: Mapping[str, str]) -> AbstractContextManager[RunLog | None]:
+        return open_run(track, f"diflow-{task.stage}", out.resolve().name, folder=out, tags=tags, progress=progress)
+
+    return opened
 
 
 def _print_plan(console: Console, plan: dict[str, Any]) -> None:

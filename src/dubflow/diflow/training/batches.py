@@ -28,7 +28,7 @@ class SpeechBatch:
     """What stage 1 learns from.
 
     Attributes:
-        number: of the batch within its process; seeds its noise.
+        number: of the batch within the plan, counted over all processes; seeds noise and dropout.
         clips: ids.
         places: numbers of the clips within the set; seed their noise.
         text: phonemes.

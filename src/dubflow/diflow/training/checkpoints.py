@@ -1,24 +1,30 @@
 """Lightning's checkpoints as one safetensors file: tensors as tensors, all else as JSON in the header. No pickle.
 
-A file is written beside its place and renamed, so whatever carries a checkpoint's name is whole.
+A file is written beside its place and renamed, so whatever carries a checkpoint's name was once whole; a sum over its
+content finds what a disk did to it since. A run goes on from its newest whole checkpoint.
 """
 
 from __future__ import annotations
 
 import json
-import os
+import zlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch.plugins.io import CheckpointIO
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from dubflow.atomic import atomic_file
 from dubflow.errors import BadInput, OurFault
 
-_NAME = "step-{step:08d}.safetensors"
 FORMAT = "dubflow.checkpoint/1"
+DAMAGED = ".damaged"
+_NAME = "step-{step:08d}.safetensors"
+_PATTERN = "step-*.safetensors"
 
 
 class SafetensorsCheckpoints(CheckpointIO):
@@ -30,28 +36,28 @@ class SafetensorsCheckpoints(CheckpointIO):
         Raises:
             OurFault: ``diflow.bad_checkpoint`` when something else is in it.
         """
-        target = Path(path)
         tensors: dict[str, Tensor] = {}
-        tree = _encoded(checkpoint, tensors)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        beside = target.with_name(f".{target.name}.{os.getpid()}.part")
-        save_file(tensors, beside, metadata={"format": FORMAT, "tree": json.dumps(tree)})
-        beside.replace(target)
+        tree = json.dumps(_encoded(checkpoint, tensors))
+        facts = {"format": FORMAT, "tree": tree, "crc32": str(_sum_of(tree, tensors))}
+        with atomic_file(Path(path)) as part:
+            save_file(tensors, part, metadata=facts)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         """Read what :meth:`save_checkpoint` wrote; tensors are put on the CPU, Lightning moves them.
 
         Raises:
-            BadInput: ``diflow.bad_checkpoint``.
+            BadInput: ``diflow.bad_checkpoint`` when it is not whole.
         """
         try:
             with safe_open(path, "pt") as file:
-                metadata = file.metadata() or {}
-                if metadata.get("format") != FORMAT:
-                    raise BadInput("diflow.bad_checkpoint", f"{path} is not a checkpoint of this dubflow.")
+                facts = file.metadata() or {}
+                if facts.get("format") != FORMAT:
+                    raise ValueError("it is not a checkpoint of this dubflow")
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-            tree: dict[str, Any] = _decoded(json.loads(metadata["tree"]), tensors)
-        except (SafetensorError, OSError, KeyError, ValueError) as error:
+            if facts.get("crc32", "") not in ("", str(_sum_of(facts["tree"], tensors))):
+                raise ValueError("its content is not what was written")
+            tree: dict[str, Any] = _decoded(json.loads(facts["tree"]), tensors)
+        except (SafetensorError, FileNotFoundError, KeyError, ValueError) as error:
             raise BadInput(
                 "diflow.bad_checkpoint", f"{path} does not read: {error}.", "Delete it: the one before it serves."
             ) from error
@@ -67,15 +73,40 @@ def checkpoint_path(folder: Path, step: int) -> Path:
     return folder / _NAME.format(step=step)
 
 
-def latest_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint of a run, or None."""
-    found = sorted(folder.glob(_NAME.split("{")[0] + "*.safetensors"))
-    return found[-1] if found else None
-
-
 def step_of(path: Path) -> int:
     """Steps after which a checkpoint was written."""
-    return int(path.stem.removeprefix(_NAME.split("{")[0]))
+    return int(path.stem.removeprefix(_PATTERN.partition("*")[0]))
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """All checkpoints of a run, the newest last."""
+    return sorted(folder.glob(_PATTERN), key=step_of)
+
+
+def latest_checkpoint(folder: Path, note: Callable[[str], None] | None = None) -> Path | None:
+    """The newest checkpoint that is whole, or None.
+
+    Args:
+        note: told of each that is damaged; those are then put aside under the suffix :data:`DAMAGED`. Without it
+            nothing is changed.
+    """
+    for path in reversed(checkpoints(folder)):
+        try:
+            SafetensorsCheckpoints().load_checkpoint(path)
+        except BadInput as error:
+            if note is not None and path.exists():
+                path.replace(path.with_name(path.name + DAMAGED))
+                note(f"{error.headline} It is put aside; the one before it serves, or the beginning.")
+            continue
+        return path
+    return None
+
+
+def _sum_of(tree: str, tensors: Mapping[str, Tensor]) -> int:
+    total = zlib.crc32(tree.encode())
+    for name in sorted(tensors):
+        total = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy().data, total)
+    return total
 
 
 def _encoded(value: Any, tensors: dict[str, Tensor]) -> Any:
@@ -83,7 +114,7 @@ def _encoded(value: Any, tensors: dict[str, Tensor]) -> Any:
         name = str(len(tensors))
         tensors[name] = value.detach().cpu().clone().contiguous()  # two names of one memory would be refused
         return {"tensor": name}
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {"dict": [[_encoded(key, tensors), _encoded(each, tensors)] for key, each in value.items()]}
     if isinstance(value, list | tuple):
         kind = "list" if isinstance(value, list) else "tuple"

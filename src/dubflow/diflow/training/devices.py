@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,38 +10,34 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy, Strategy
+from lightning.pytorch.strategies import DDPStrategy, Strategy
 
-from dubflow.diflow.nets.dit import DitBlock
-from dubflow.diflow.nets.fft import FftStack
 from dubflow.diflow.training.checkpoints import SafetensorsCheckpoints
 from dubflow.diflow.training.settings import TrainSettings
+from dubflow.diflow.training.sharding import Shards
 from dubflow.errors import WrongUse
-
-
-def process_rank() -> int:
-    """This process's number in a distributed run, before Lightning begins: 0 for the one started by hand."""
-    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")))
 
 
 def trainer(settings: TrainSettings, out: Path, callbacks: Sequence[Callback]) -> lightning.Trainer:
     """A trainer for one run.
 
     Raises:
-        WrongUse: ``diflow.no_gpu`` when a GPU, or FSDP, is asked for and there is none.
+        WrongUse: ``diflow.no_gpu`` when a GPU is asked for and there is none.
     """
     gpu = settings.accelerator == "gpu" or (settings.accelerator == "auto" and torch.cuda.is_available())
-    if (settings.accelerator == "gpu" or settings.strategy == "fsdp") and not torch.cuda.is_available():
+    if settings.accelerator == "gpu" and not torch.cuda.is_available():
         raise WrongUse(
-            "diflow.no_gpu",
-            "The settings ask for a GPU (or FSDP, which needs one), and none is here.",
-            "Use accelerator: auto and strategy: ddp, or run where a GPU is.",
+            "diflow.no_gpu", "The settings ask for a GPU, and none is here.", "Use accelerator: auto, or run on one."
         )
     # Memory filled with not-a-number before use would find reads of it, and costs half of the time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")
+    plugins: list[Any] = [SafetensorsCheckpoints()]
+    if SLURMEnvironment.detect():  # who runs it starts it again; it goes on from our checkpoints
+        plugins.append(SLURMEnvironment(auto_requeue=False))
     return lightning.Trainer(
         default_root_dir=out,
         accelerator="gpu" if gpu else "cpu",
@@ -52,9 +47,8 @@ def trainer(settings: TrainSettings, out: Path, callbacks: Sequence[Callback]) -
         precision=_precision(settings, gpu),
         max_steps=settings.steps,
         accumulate_grad_batches=settings.accumulate,
-        gradient_clip_val=settings.clip_norm,
         deterministic=not gpu,  # on a processor a run is repeated bit by bit, on a GPU nearly
-        plugins=[SafetensorsCheckpoints()],
+        plugins=plugins,
         callbacks=list(callbacks),
         logger=False,
         enable_progress_bar=False,
@@ -85,6 +79,6 @@ def _strategy(settings: TrainSettings) -> Strategy | str:
     if settings.devices * settings.nodes == 1:
         return "auto"
     if settings.strategy == "fsdp":
-        return FSDPStrategy(auto_wrap_policy={DitBlock, FftStack}, state_dict_type="full", use_orig_params=True)
+        return Shards(settings.devices * settings.nodes)
     # Parts whose loss weighs nothing get no gradient; the processes must not wait for one.
     return DDPStrategy(find_unused_parameters=True)

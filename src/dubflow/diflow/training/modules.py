@@ -1,14 +1,15 @@
 """Both stages as Lightning modules: a batch becomes the parts of Eq. 9 or Eq. 7.
 
-Every random number of a step comes from generators seeded by the run's seed, the batch's number and the clip, dropout
-included; so a step depends on the weights and on its number, and not on what this process did before.
+Every random number of a step comes from generators seeded by the run's seed, the batch's number in the plan and the
+clip, dropout included; so a step depends on the weights and on its batches, and not on what this process did before,
+nor on how many processes share the batches.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning
 import torch
@@ -19,29 +20,36 @@ from dubflow.diflow.flow.path import corrupt, draw_times
 from dubflow.diflow.nets.dubber import DubberNetwork, DubberTargets, dubbing_loss
 from dubflow.diflow.nets.grid import inside_of, masked_mean
 from dubflow.diflow.nets.losses import LossParts
-from dubflow.diflow.nets.prompt import crop_reference
+from dubflow.diflow.nets.prompt import Reference, crop_reference
 from dubflow.diflow.nets.text import Text
 from dubflow.diflow.nets.tts import TtsNetwork, tts_loss
 from dubflow.diflow.stored import Network
 from dubflow.diflow.training.batches import DubbingBatch, SpeechBatch, moved
 from dubflow.diflow.training.optimisation import optimiser
+from dubflow.diflow.training.processes import all_true, from_all
 from dubflow.diflow.training.settings import DubberTraining, TrainSettings, TtsTraining
+from dubflow.diflow.training.sharding import shard, whole
 from dubflow.errors import OurFault
 
 
 class StageModule(lightning.LightningModule):
-    """What both stages do alike: a step, its seeds, its log, and the end where a loss is no number.
+    """What both stages do alike: a step, its seeds, its clipping, and the end where a number is none.
 
     Attributes:
-        parts: of the latest step, detached; what the log averages.
+        kind: class of the network.
         network: what is trained.
+        parts: of the latest batch, detached; what the log averages.
+        gradient: norm of the latest step's gradients, before clipping.
     """
+
+    kind: ClassVar[type[Network]]
 
     def __init__(self, network: Network, settings: TrainSettings) -> None:
         super().__init__()
         self.network: Network = network
         self.settings = settings
         self.parts: LossParts | None = None
+        self.gradient: Tensor | None = None
         self._in_step: list[str] = []
 
     def loss(self, batch: Any, sources: Sequence[torch.Generator]) -> LossParts:
@@ -53,28 +61,60 @@ class StageModule(lightning.LightningModule):
         """The part of a batch that both stages have."""
         raise NotImplementedError
 
+    def prompt(self, speech: SpeechBatch, sources: Sequence[torch.Generator]) -> Reference:
+        """A stretch of each utterance itself, as its own reference."""
+        books = self.network.settings.books
+        share = self.settings.prompt_share
+        return crop_reference(speech.spoken(books.prosody), sources, pad=books.vocabulary.pad, share=share)
+
     def training_step(self, batch: Any, index: int) -> Tensor:
-        """The loss of one batch."""
+        """The loss of one batch.
+
+        Raises:
+            OurFault: ``diflow.loss_not_finite``, in every process when it is so in one.
+        """
         speech = self.speech(batch)
-        torch.manual_seed(seed_of(self.settings.seed, "dropout", speech.number, self.global_rank))
+        torch.manual_seed(seed_of(self.settings.seed, "dropout", speech.number))
         sources = generators([seed_of(self.settings.seed, speech.number, place) for place in speech.places])
         parts = self.loss(batch, sources)
         total = parts.total
-        self._in_step = [*self._in_step, *speech.clips][-256:]
-        if not bool(torch.isfinite(total)):
-            raise not_finite(
-                "The loss", self.global_step, {name: float(v) for name, v in parts.values.items()}, speech.clips
-            )
+        self._in_step += speech.clips
+        finite = bool(torch.isfinite(total))
+        if not all_true(finite, total.device):
+            mine = [] if finite else [({name: float(v) for name, v in parts.values.items()}, speech.clips)]
+            found = from_all(mine)
+            raise not_finite("The loss", self.global_step, found[0][0], [clip for _, clips in found for clip in clips])
         self.parts = replace(parts, values={name: value.detach() for name, value in parts.values.items()})
         return total
 
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Refuse to step along gradients that are no numbers; the clips of the step are named."""
-        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
-        if not bool(torch.isfinite(norm)):
-            raise not_finite("The gradient", self.global_step, {"norm": float(norm)}, self._in_step)
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip to ``clip_norm``, over all processes where the weights are in shards.
+
+        Raises:
+            OurFault: ``diflow.loss_not_finite`` when the gradients are no numbers; the clips of the step are named.
+        """
+        trained = [p for p in self.network.parameters() if p.requires_grad]
+        self.gradient = whole(torch.nn.utils.clip_grad_norm_(trained, self.settings.clip_norm))
+        if not bool(torch.isfinite(self.gradient)):
+            raise not_finite("The gradient", self.global_step, {"norm": float(self.gradient)}, from_all(self._in_step))
         self._in_step = []
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Lightning counts batches; another number of processes takes another number of them for a step."""
+        done = checkpoint["global_step"] * self.settings.accumulate
+        for count in ("total", "current"):
+            progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"][count]
+            progress |= {"ready": done, "started": done, "processed": done, "completed": done - 1}
+
+    def configure_model(self) -> None:
+        """Cut the weights into shards where the strategy is to."""
+        if self.device_mesh is not None:
+            shard(self.network, self.device_mesh)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Lightning's own way copies and then fills objects, which frozen ones refuse."""
@@ -100,6 +140,7 @@ def not_finite(what: str, step: int, figures: dict[str, float], clips: Sequence[
 class TtsModule(StageModule):
     """Stage 1 in training."""
 
+    kind = TtsNetwork
     network: TtsNetwork
     settings: TtsTraining
 
@@ -116,9 +157,7 @@ class TtsModule(StageModule):
         books = self.network.settings.books
         t = draw_times(sources).to(batch.flow.device)
         noisy = corrupt(batch.flow, t, sources, vocabulary=books.vocabulary)
-        prompt = crop_reference(
-            batch.spoken(books.prosody), sources, pad=books.vocabulary.pad, share=self.settings.prompt_share
-        )
+        prompt = self.prompt(batch, sources)
         output = self.network(batch.text, batch.token_durations, prompt, batch.speaker, noisy, t)
         return tts_loss(
             output,
@@ -165,6 +204,7 @@ class Teacher:
 class DubberModule(StageModule):
     """Stage 2 in training."""
 
+    kind = DubberNetwork
     network: DubberNetwork
     settings: DubberTraining
 
@@ -184,7 +224,8 @@ class DubberModule(StageModule):
         speech, books = batch.speech, self.network.settings.books
         t = draw_times(sources).to(speech.flow.device)
         noisy = corrupt(speech.flow, t, sources, vocabulary=books.vocabulary)
-        output = self.network(speech.text, batch.picture, speech.speaker, noisy, t)
+        prompt = self.prompt(speech, sources) if self.network.settings.acoustic_prompt else None
+        output = self.network(speech.text, batch.picture, speech.speaker, noisy, t, prompt)
         targets = DubberTargets(
             content=speech.content,
             flow=speech.flow,

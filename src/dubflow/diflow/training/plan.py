@@ -48,10 +48,10 @@ class BatchPlan:
     def _epoch(self, epoch: int) -> list[tuple[int, ...]]:
         if epoch not in self._epochs:
             self._epochs.clear()  # one epoch at a time is read; the last one costs a moment to make again
-            self._epochs[epoch] = list(self._drawn(epoch))
+            self._epochs[epoch] = self._drawn(epoch)
         return self._epochs[epoch]
 
-    def _drawn(self, epoch: int) -> Iterator[tuple[int, ...]]:
+    def _drawn(self, epoch: int) -> list[tuple[int, ...]]:
         rng = np.random.default_rng([self.seed, epoch])
         order = rng.permutation(len(self.lengths))
         batches: list[tuple[int, ...]] = []
@@ -59,7 +59,7 @@ class BatchPlan:
         for start in range(0, len(order), pool):
             stretch = sorted(order[start : start + pool].tolist(), key=lambda clip: (self.lengths[clip], clip))
             batches.extend(self._cut(stretch))
-        return iter([batches[number] for number in rng.permutation(len(batches))])
+        return [batches[number] for number in rng.permutation(len(batches))]
 
     def _cut(self, clips: Sequence[int]) -> Iterator[tuple[int, ...]]:
         batch: list[int] = []
@@ -75,18 +75,21 @@ class BatchPlan:
 
 
 class PlannedBatches(Sampler[tuple[int, tuple[int, ...]]]):
-    """The share of one process: batches ``rank, rank + world, ...`` of the plan, from ``start`` on.
+    """The share of one process: batches ``rank, rank + world, ...`` of the plan.
 
-    Its length is that of the whole run, whatever ``start``: Lightning counts from where it stopped.
+    Batches keep their number of the plan, so W processes that take one batch a step do what one process does that
+    takes W. The length is that of the whole run, whatever ``start``: Lightning counts from where it stopped.
     """
 
     def __init__(self, plan: BatchPlan, total: int, *, start: int = 0, rank: int = 0, world: int = 1) -> None:
+        """``total`` batches for this process, of which ``start`` are done."""
         self.plan, self.total, self.start, self.rank, self.world = plan, total, start, rank, world
 
     def __len__(self) -> int:
         return self.total
 
     def __iter__(self) -> Iterator[tuple[int, tuple[int, ...]]]:
-        """The batch's number within this process, and its clips."""
-        for number in range(self.start, self.total):
-            yield number, self.plan.batch(number * self.world + self.rank)
+        """The batch's number within the plan, and its clips."""
+        for turn in range(self.start, self.total):
+            number = turn * self.world + self.rank
+            yield number, self.plan.batch(number)

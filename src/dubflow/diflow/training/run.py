@@ -14,8 +14,8 @@ A run's folder:
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,20 +27,18 @@ from dubflow.diflow.nets.dubber import DubberNetwork
 from dubflow.diflow.nets.groups import group_lines
 from dubflow.diflow.nets.tts import TtsNetwork
 from dubflow.diflow.stored import FACTS, ModelFacts, Network, Stage, save_model
-from dubflow.diflow.training.callbacks import Averaging, Checkpoints, Logging, Validation
 from dubflow.diflow.training.card import card, lineage
 from dubflow.diflow.training.checkpoints import latest_checkpoint, step_of
 from dubflow.diflow.training.data import PreparedData
-from dubflow.diflow.training.devices import process_rank, trainer
+from dubflow.diflow.training.fitting import Fitting
 from dubflow.diflow.training.modules import DubberModule, StageModule, TtsModule
+from dubflow.diflow.training.processes import process_rank
 from dubflow.diflow.training.settings import TtsTraining
 from dubflow.diflow.training.task import Task, adopted, claim, sized
-from dubflow.diflow.training.validation import held_loss, say, write_spoken
 from dubflow.errors import WrongUse
 from dubflow.locking import alone_in
 from dubflow.progress import Progress, Silent
-from dubflow.speech.codecs import Codec
-from dubflow.tracking import FolderLog, Logs, RunLog
+from dubflow.tracking import RunLog
 
 
 @dataclass(frozen=True)
@@ -73,8 +71,11 @@ class TrainReport:
         return asdict(self) | {"model": str(self.model)}
 
 
+Record = Callable[[Mapping[str, str]], AbstractContextManager[RunLog | None]]
+
+
 def train(
-    task: Task, out: Path, *, command: str = "", log: RunLog | None = None, progress: Progress | None = None
+    task: Task, out: Path, *, command: str = "", record: Record | None = None, progress: Progress | None = None
 ) -> TrainReport:
     """Train a stage in ``out``, or go on with it, or find it finished.
 
@@ -82,6 +83,9 @@ def train(
 
     Args:
         command: that would make it again; for card and lineage.
+        record: opens a record beside the run's own ``logs/``, given the tags to find it by; asked once all is checked
+            and something is to be done. If it has a method ``flush``, that is called before each checkpoint.
+        progress: counts steps.
 
     Raises:
         WrongUse: ``diflow.other_run`` when ``out`` holds a run of other settings or data, ``diflow.run_is_busy``,
@@ -101,6 +105,7 @@ def train(
             claim(out, identity)
         books = task.nets.books.vocabulary
         data = PreparedData(task.data, task.settings, pictures=task.stage == "dubber", vocabulary=books)
+        progress.note(f"{len(data.train.clips)} clips to train on, {len(data.held.clips)} held out")
         module = _module(task, prepared, data)
         network = module.network
         parameters = list(network.parameters())
@@ -116,14 +121,17 @@ def train(
             parameters=sum(p.numel() for p in parameters),
             trained=sum(p.numel() for p in parameters if p.requires_grad),
         )
-        progress.expect(task.settings.steps)
         if (report.model / FACTS).is_file():
             progress.advance(task.settings.steps, cached=True)
+            progress.expect(task.settings.steps)
             return replace(report, wall_s=time.monotonic() - started)
 
-        begun = _fit(task, out, module, data, codec, prepared, log if first else None, progress)
-        if first:
-            _store(task, out, module, prepared, report, command or "unknown")
+        opened = nullcontext() if record is None or not first else record(task.tags(prepared))
+        with opened as log:
+            fitting = Fitting(task, out, prepared, codec, progress, log)
+            result, begun = fitting.run(module, data, first=first)
+            if first:
+                _store(task, out, result, prepared, report, command or "unknown")
         return replace(report, resumed_at=begun, found=False, wall_s=time.monotonic() - started)
 
 
@@ -135,6 +143,7 @@ def survey(task: Task, out: Path) -> dict[str, Any]:
     """
     prepared = PreparedSet(task.data)
     task.read_codec(prepared)
+    claim(out, task.identity(prepared), write=False)
     data = PreparedData(
         task.data, task.settings, pictures=task.stage == "dubber", vocabulary=task.nets.books.vocabulary
     )
@@ -161,62 +170,16 @@ def _module(task: Task, prepared: PreparedSet, data: PreparedData) -> StageModul
     if task.settings.adopt and teacher is not None:
         adopted(network, teacher.tts)
     else:  # what stage 1 has not taught must be learnt here
-        network.adaptation.requires_grad_(True)
+        network.start_alone()
     return DubberModule(network, task.settings, teacher.tts if teacher is not None else None)
 
 
-def _fit(
-    task: Task,
-    out: Path,
-    module: StageModule,
-    data: PreparedData,
-    codec: Codec,
-    prepared: PreparedSet,
-    log: RunLog | None,
-    progress: Progress,
-) -> int:
-    """Run what is left of the steps; answers how many had been done. ``module.network`` then is the result."""
-    settings = task.settings
-    logs = Logs([FolderLog(out / "logs"), *([log] if log is not None else [])])
-    logs.parameters(_flat(task.identity(prepared)))
-    checkpoint = latest_checkpoint(out / "checkpoints")
-    begun = step_of(checkpoint) if checkpoint else 0
-    data.start = begun * settings.accumulate
-    progress.advance(begun, cached=True)
-
-    def validate(module: StageModule, shown: Network, step: int) -> None:
-        batches = data.val_dataloader()
-        losses = held_loss(module, shown, batches)
-        logs.metrics(losses, step)
-        folder = out / "validation" / f"step-{step:08d}"
-        chosen = data.aloud()
-        write_spoken(say(shown, prepared, chosen), prepared, codec, folder, logs, f"validation/step-{step:08d}")
-        progress.note(
-            f"step {step}: held out " + " ".join(f"{n.removeprefix('val/')} {v:.3f}" for n, v in losses.items())
-        )
-
-    average = Averaging(module.network, settings.ema) if settings.ema is not None else None
-    callbacks = [
-        *([average] if average else []),
-        Logging(logs, progress, settings.log_every),
-        *([Validation(settings.validate_every, validate, average)] if data.held.clips else []),
-        Checkpoints(out / "checkpoints", settings.checkpoint_every),
-    ]
-    runner = trainer(settings, out, callbacks)
-    runner.fit(module, datamodule=data, ckpt_path=None if checkpoint is None else str(checkpoint))
-    if average is not None:
-        module.network = average.network
-    return begun
-
-
-def _store(
-    task: Task, out: Path, module: StageModule, prepared: PreparedSet, report: TrainReport, command: str
-) -> None:
+def _store(task: Task, out: Path, network: Network, prepared: PreparedSet, report: TrainReport, command: str) -> None:
     index = prepared.index
     used = [info for info in index.clips.values() if info.split in ("train", None)]
     facts = ModelFacts(
         stage=task.stage,
-        settings=module.network.settings,
+        settings=network.settings,
         codec=index.codec,
         extractors=index.extractors,
         prepare=index.preset,
@@ -227,7 +190,7 @@ def _store(
     )
     save_model(
         out / "model",
-        module.network,
+        network,
         facts,
         card=card(
             facts,
@@ -240,14 +203,3 @@ def _store(
         lineage=lineage(task.identity(prepared), prepared, command),
         codec=task.codec,
     )
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as names with dots."""
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value if isinstance(value, str | int | float | bool | None) else str(value)
-    return flat

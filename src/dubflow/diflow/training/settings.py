@@ -26,7 +26,7 @@ class TrainSettings(Strict):
     batch_tokens: int | None = Field(
         None, ge=1, description="Tokens of a batch, padding included, at most; None for no such limit."
     )
-    accumulate: int = Field(1, ge=1, description="Batches whose gradients make a step.")
+    accumulate: int = Field(1, ge=1, description="Batches of each device whose gradients make a step.")
     rates: LearningRates = Field(LearningRates(), description="Learning rates by part.")
     warmup_share: float = Field(0.1, ge=0, lt=1, description="Share of the steps in which the rate rises from 0.")
     decay: Literal["cosine", "constant"] = Field("cosine", description="What the rate does after the warm-up.")
@@ -38,6 +38,9 @@ class TrainSettings(Strict):
         None, gt=0, lt=1, description="Decay of the moving average of the weights, which then is the result."
     )
     longest_s: float = Field(30.0, gt=0, description="Longer clips are left out.")
+    prompt_share: float = Field(
+        0.3, gt=0, le=1, description="Length of the prompt as a share of the utterance it is cut from."
+    )
     scope: Scope = Field("all", description="Positions that the flow's loss counts; the paper counts all.")
     seed: int = Field(0, ge=0, description="Of weights, order, noise and dropout.")
     validate_every: int = Field(5_000, ge=1, description="Steps between validations.")
@@ -61,9 +64,6 @@ class TtsTraining(TrainSettings):
     """Stage 1."""
 
     weights: TtsWeights = TtsWeights()
-    prompt_share: float = Field(
-        0.3, gt=0, le=1, description="Length of the prompt as a share of the utterance it is cut from."
-    )
 
 
 class DubberTraining(TrainSettings):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from dubflow.corpora.prepared import PreparedSet
 from dubflow.diflow.nets.dubber import DubberNetwork
 from dubflow.diflow.nets.settings import NetSettings
 from dubflow.diflow.nets.tts import TtsNetwork
-from dubflow.diflow.stored import WEIGHTS, Stage, StoredModel, load_model
+from dubflow.diflow.stored import WEIGHTS, Stage, StoredModel, load_model, read_facts
 from dubflow.diflow.training.settings import DubberTraining, TtsTraining
 from dubflow.errors import BadInput, WrongUse
 from dubflow.media.digest import sha256_file
@@ -32,7 +33,8 @@ _NOT_THE_RUN = {
     "log_every",
     "checkpoint_every",
 }
-"""Settings of where it runs and how often it says so; they may change when a run goes on."""
+"""Settings of where it runs and how often it says so; they may change when a run goes on. Devices may where the batches
+of a step stay as many: halve ``accumulate`` on twice the devices."""
 
 
 @dataclass(frozen=True)
@@ -60,17 +62,35 @@ class Task:
         return "tts" if isinstance(self.settings, TtsTraining) else "dubber"
 
     def identity(self, prepared: PreparedSet) -> dict[str, Any]:
-        """What must be equal for a run to go on, as JSON."""
+        """What must be equal for a run to go on, as JSON.
+
+        Raises:
+            BadInput: ``diflow.not_a_model`` for a teacher that is none.
+        """
         index = prepared.index
         clips = sorted((clip, info.key, info.split or "") for clip, info in index.clips.items())
+        settings = self.settings.model_dump(mode="json", exclude=_NOT_THE_RUN)
+        settings["accumulate"] *= self.settings.devices * self.settings.nodes
         return {
             "format": FORMAT,
             "stage": self.stage,
             "preset": self.preset,
             "nets": self.nets.model_dump(mode="json"),
-            "settings": self.settings.model_dump(mode="json", exclude=_NOT_THE_RUN),
+            "settings": settings,
             "data": hashlib.sha256(json.dumps([index.codec, clips]).encode()).hexdigest(),
-            "teacher": None if self.teacher is None else sha256_file(self.teacher / WEIGHTS),
+            "teacher": self._teacher_digest(),
+        }
+
+    def tags(self, prepared: PreparedSet) -> dict[str, str]:
+        """What a record of runs is searched by."""
+        identity = self.identity(prepared)
+        return {
+            "stage": self.stage,
+            "preset": self.preset,
+            "world": prepared.index.world,
+            "data": identity["data"],
+            "codec": prepared.index.codec,
+            "teacher": identity["teacher"] or "none",
         }
 
     def read_codec(self, prepared: PreparedSet) -> Codec:
@@ -87,6 +107,12 @@ class Task:
                 "Name the codec that the data was prepared with, or prepare it again.",
             )
         return codec
+
+    def _teacher_digest(self) -> str | None:
+        if self.teacher is None:
+            return None
+        read_facts(self.teacher)
+        return sha256_file(self.teacher / WEIGHTS)
 
     def read_teacher(self, prepared: PreparedSet) -> StoredModel | None:
         """The model of stage 1, or None where none is asked for.
@@ -144,8 +170,8 @@ def adopted(network: DubberNetwork, teacher: TtsNetwork) -> DubberNetwork:
     return network
 
 
-def claim(out: Path, identity: dict[str, Any]) -> None:
-    """Write ``run.json``, or see that it names this very run.
+def claim(out: Path, identity: dict[str, Any], *, write: bool = True) -> None:
+    """Write ``run.json`` (or only look, without ``write``), or see that it names this very run.
 
     Raises:
         WrongUse: ``diflow.other_run`` with what differs.
@@ -154,14 +180,37 @@ def claim(out: Path, identity: dict[str, Any]) -> None:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        write_json(path, identity)
+        if write:
+            write_json(path, identity)
         return
     except ValueError:
-        found = {}
-    if found != identity:
-        differing = [name for name in identity if not isinstance(found, dict) or found.get(name) != identity[name]]
+        found = None
+    if found != json.loads(json.dumps(identity)):
+        there, here = flat(found if isinstance(found, dict) else {}), flat(identity)
+        differing = [
+            f"{name} ({_short(there.get(name, 'unset'))} there, {_short(here.get(name, 'unset'))} here)"
+            for name in sorted(there.keys() | here.keys())
+            if there.get(name, "unset") != here.get(name, "unset")
+        ]
         raise WrongUse(
             "diflow.other_run",
-            f"{out} holds another run; these differ: {', '.join(differing) or 'the format'}.",
+            f"{out} holds another run; these differ: {', '.join(differing[:8]) or 'the format'}.",
             "Name another --out, or the preset, data and teacher that this run began with.",
+            differing=differing,
         )
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str | int | float | bool | None]:
+    """Nested settings as names with dots."""
+    leaves: dict[str, str | int | float | bool | None] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            leaves |= flat(value, f"{prefix}{name}.")
+        else:
+            leaves[prefix + name] = value if isinstance(value, str | int | float | bool | None) else json.dumps(value)
+    return leaves
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:12]}…"

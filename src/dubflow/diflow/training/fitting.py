@@ -1,0 +1,117 @@
+"""The steps of a run, with all that happens beside them: what is left of it, from its newest whole checkpoint on."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightning.pytorch.callbacks import Callback
+
+from dubflow.atomic import sweep
+from dubflow.corpora.prepared import PreparedSet
+from dubflow.diflow.stored import Network
+from dubflow.diflow.training.callbacks import Averaging, Checkpoints, Logging, Result, Validation, spelled
+from dubflow.diflow.training.checkpoints import latest_checkpoint, step_of
+from dubflow.diflow.training.data import PreparedData
+from dubflow.diflow.training.devices import trainer
+from dubflow.diflow.training.modules import StageModule
+from dubflow.diflow.training.task import Task, flat
+from dubflow.diflow.training.validation import held_loss, say, write_spoken
+from dubflow.progress import Progress
+from dubflow.speech.codecs import Codec
+from dubflow.tracking import FolderLog, Logs, RunLog
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """Where a run reads from and writes to.
+
+    Attributes:
+        task: what the run is made from. out: its folder. prepared: its data. codec: what speaks its tokens.
+        progress: counts steps. log: a record beside the folder's own, or None.
+    """
+
+    task: Task
+    out: Path
+    prepared: PreparedSet
+    codec: Codec
+    progress: Progress
+    log: RunLog | None = None
+
+    def run(self, module: StageModule, data: PreparedData, *, first: bool) -> tuple[Network, int]:
+        """Do what is left of the steps; the network that is the result, and how many steps were found done.
+
+        ``first`` says whether this is the process that writes.
+
+        Raises:
+            OurFault: ``diflow.loss_not_finite``.
+        """
+        settings = self.task.settings
+        begun = self._found(first)
+        data.start = begun[1] * settings.accumulate
+        logs, flush = self._logs(first)
+        averaging = Averaging(settings.ema) if settings.ema is not None else None
+        result = Result(averaging)
+        callbacks: list[Callback] = [] if averaging is None else [averaging]
+        callbacks.append(Logging(logs, self.progress, settings.log_every))
+        if data.held.clips:
+
+            def validate(module: StageModule, shown: Network, step: int) -> None:
+                self._validate(module, shown, step, data, logs)
+
+            callbacks.append(Validation(settings.validate_every, validate, result))
+        callbacks += [result, Checkpoints(self.out / "checkpoints", settings.checkpoint_every, flush)]
+        runner = trainer(settings, self.out, callbacks)
+        with ctrl_c_is_itself():
+            runner.fit(module, datamodule=data, ckpt_path=None if begun[0] is None else str(begun[0]))
+        assert result.network is not None
+        return result.network, begun[1]
+
+    def _found(self, first: bool) -> tuple[Path | None, int]:
+        """The checkpoint to go on from, and the steps before it."""
+        folder = self.out / "checkpoints"
+        if first:
+            sweep(folder, older_than_s=0)  # what a killed run was writing; nobody else writes here
+        checkpoint = latest_checkpoint(folder, self.progress.note if first else None)
+        done = step_of(checkpoint) if checkpoint else 0
+        if done:
+            self.progress.note(f"Going on after step {done} of {self.task.settings.steps}, which {checkpoint} holds")
+            self.progress.advance(done, cached=True)
+        self.progress.expect(self.task.settings.steps)
+        return checkpoint, done
+
+    def _logs(self, first: bool) -> tuple[Logs, Callable[[], None] | None]:
+        """The records of this process, and what makes the given one write down what it holds."""
+        if not first:
+            return Logs([]), None
+        logs = Logs([FolderLog(self.out / "logs"), *([self.log] if self.log is not None else [])])
+        logs.parameters(flat(self.task.identity(self.prepared)))
+        return logs, getattr(self.log, "flush", None)
+
+    def _validate(self, module: StageModule, shown: Network, step: int, data: PreparedData, logs: Logs) -> None:
+        """Measure the loss on clips held out and say some of them."""
+        losses = held_loss(module, shown, data.val_dataloader())
+        logs.metrics(losses, step)
+        name = f"validation/step-{step:08d}"
+        spoken = say(shown, self.prepared, data.aloud())
+        write_spoken(spoken, self.prepared, self.codec, self.out / name, logs, name)
+        losses = {name.removeprefix("val/"): value for name, value in losses.items()}
+        self.progress.note(f"step {step}: held out {spelled(losses)}")
+
+
+@contextmanager
+def ctrl_c_is_itself() -> Iterator[None]:
+    """Ctrl-C leaves as ``KeyboardInterrupt``; Lightning makes an exit of it, and turns Ctrl-C off for good."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as end:
+        if not isinstance(end.__context__, KeyboardInterrupt):
+            raise
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from end
