@@ -33,6 +33,7 @@ def test_a_text_becomes_a_dubbed_clip(room: Room, answer: Answer, tmp_path: Path
     assert answer(*words(room, "--text", "bin blue at f two now", "--out", tmp_path / "o.mp4"))["found"] == 1
 
 
+@pytest.mark.slow
 def test_several_clips_with_a_folder_of_subtitles(room: Room, answer: Answer, tmp_path: Path) -> None:
     (tmp_path / "subs").mkdir()
     for number, ending in enumerate((".srt", ".vtt")):

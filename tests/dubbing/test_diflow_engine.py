@@ -41,6 +41,7 @@ def whole(text: str) -> list[SegmentText]:
     return [SegmentText(text=text)]
 
 
+@pytest.mark.slow
 def test_features_are_those_of_the_prepared_set(room: Room, engine: DiflowEngine, tmp_path: Path) -> None:
     row = room.row()
     small = CorpusManifest(room.corpus.header, [row], tmp_path / "corpus")

@@ -111,6 +111,25 @@ def test_what_is_finished_is_not_done_again(room: Room, hummer: Hummer, tmp_path
     assert read_audio(tmp_path / "1.mp4").shape == (SAMPLES,)
 
 
+def test_an_output_without_figures_never_appears(room: Room, hummer: Hummer, tmp_path: Path) -> None:
+    one = task(room.clip(), tmp_path / "a.mp4")
+    one.sidecar.mkdir()  # where its figures cannot be written
+    with pytest.raises(OSError, match=r"a\.dub\.json"):
+        dub_all([one], hummer, Silent())
+    assert [path.name for path in tmp_path.iterdir()] == ["a.dub.json"]
+    one.sidecar.rmdir()
+    assert len(dub_all([one], hummer, Silent()).results) == 1
+
+
+@pytest.mark.slow
+def test_a_real_face_is_dubbed(shared_data: Path, engine: DiflowEngine, tmp_path: Path) -> None:
+    clip = sorted((shared_data / "grid_s1_aligned").glob("*.mpg"))[0]
+    (result,) = dub_all([task(clip, tmp_path / "o.mp4")], engine, Silent()).results
+    assert result.segments[0].face_found > 0.9
+    assert (result.samples, result.duration_error_s) == (48_000, 0.0)
+    assert packets(tmp_path / "o.mp4")[0][2] == packets(clip)[0][2]
+
+
 def test_one_bad_clip_leaves_the_others_alone(room: Room, hummer: Hummer, tmp_path: Path) -> None:
     (tmp_path / "broken.mp4").write_bytes(b"no clip")
     write_audio(tmp_path / "sound.wav", tone(1.0, 200), 16_000)

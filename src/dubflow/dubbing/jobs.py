@@ -1,7 +1,7 @@
 """Requests into files: planned, seen, spoken, stitched; what is finished is not done again.
 
-Beside each output lies ``NAME.dub.json``, written last: an output whose result carries the request's digest and its own
-is finished, so a run that was stopped goes on where it was.
+Beside each output lies ``NAME.dub.json``: an output whose result carries the request's digest and the output's own is
+finished, so a run that was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dubflow.atomic import write_json
+from dubflow.atomic import atomic_file, write_json
 from dubflow.dubbing.engine import Engine, Job, SpokenSegment
 from dubflow.dubbing.planning import Plan, PlannedSegment, plan_segments
 from dubflow.dubbing.request import SELF, DubRequest
@@ -231,30 +231,33 @@ def _written(one: _Ready, spoken: Sequence[SpokenSegment], engine: Engine[Any], 
 
     samples = samples_of(duration, rate)
     pieces = [(segment.first, said.waveform) for segment, said in zip(one.job.segments, spoken, strict=True)]
-    language = _LANGUAGE_TAGS.get(request.language.partition("-")[0])
-    replace_audio(request.clip, stitch(pieces, samples, rate, background), rate, out, language=language)
-    result = DubResult(
-        request=one.digest,
-        clip=request.clip.name,
-        clip_sha256=one.facts.sha256,
-        out=out,
-        out_sha256=sha256_file(out),
-        language=request.language,
-        reference=one.job.voice.name,
-        oracle=one.job.voice.oracle,
-        engine=engine.id,
-        world=engine.world,
-        options=request.options,
-        frames=one.job.frames,
-        duration_s=float(duration),
-        sample_rate=rate,
-        samples=samples,
-        duration_error_s=_duration_error(out),
-        segments=tuple(_figures(*pair) for pair in zip(one.job.segments, spoken, strict=True)),
-        seconds=seconds + time.monotonic() - started,
-        notices=tuple(notices),
-    )
-    write_json(one.task.sidecar, result.model_dump(mode="json"))
+    sound = stitch(pieces, samples, rate, background)
+    tag = _LANGUAGE_TAGS.get(request.language.partition("-")[0])
+    with atomic_file(out) as part:
+        replace_audio(request.clip, sound, rate, part, language=tag)
+        result = DubResult(
+            request=one.digest,
+            clip=request.clip.name,
+            clip_sha256=one.facts.sha256,
+            out=out,
+            out_sha256=sha256_file(part),
+            language=request.language,
+            reference=one.job.voice.name,
+            oracle=one.job.voice.oracle,
+            engine=engine.id,
+            world=engine.world,
+            options=request.options,
+            frames=one.job.frames,
+            duration_s=float(duration),
+            sample_rate=rate,
+            samples=samples,
+            duration_error_s=_duration_error(part),
+            segments=tuple(_figures(*pair) for pair in zip(one.job.segments, spoken, strict=True)),
+            seconds=seconds + time.monotonic() - started,
+            notices=tuple(notices),
+        )
+        # Before the output takes its place: an output without figures would be a stranger to the next run.
+        write_json(one.task.sidecar, result.model_dump(mode="json"))
     return result
 
 
