@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from dubbing.room import Room, facts_of, random_network, shared_room
 from dubflow.diflow.nets.tts import TtsNetwork
-from dubflow.diflow.stored import FACTS, STARTER, WEIGHTS, find_model, load_model, read_facts, save_model
+from dubflow.diflow.stored import FACTS, STARTER, STARTER_TTS, WEIGHTS, find_model, load_model, read_facts, save_model
 from dubflow.errors import BadInput, WrongUse
 from dubflow.speech.codecs.stored import load_codec
 from dubflow.speech.codecs.world.storage import load_world
@@ -204,9 +204,10 @@ def test_models_are_found_by_path_and_by_name(room: Room, tmp_path: Path, monkey
 
     package = tmp_path / "dubflow" / "diflow"
     monkeypatch.setattr("dubflow.diflow.stored.__file__", str(package / "stored.py"))
-    with pytest.raises(BadInput) as caught:
-        find_model(STARTER)
-    assert caught.value.code == "diflow.no_starter"
-    assert "dubflow train" in caught.value.hint
-    shutil.copytree(room.model, package.parent / "starter" / "diflow")
-    assert find_model(STARTER) == package.parent / "starter" / "diflow"
+    for name, folder in ((STARTER, "diflow"), (STARTER_TTS, "tts")):
+        with pytest.raises(BadInput) as caught:
+            find_model(name)
+        assert caught.value.code == "diflow.no_starter"
+        assert "dubflow train" in caught.value.hint
+        shutil.copytree(room.model, package.parent / "starter" / folder)
+        assert find_model(name) == package.parent / "starter" / folder

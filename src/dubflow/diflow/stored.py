@@ -47,7 +47,10 @@ LINEAGE = "lineage.json"
 CODEC = "codec"
 
 STARTER = "starter"
-"""Name of the model that comes with the package."""
+"""Name of the dubber that comes with the package."""
+STARTER_TTS = "starter-tts"
+"""Name of its teacher, the model of stage 1 that comes with it."""
+_SHIPPED = {STARTER: "diflow", STARTER_TTS: "tts"}
 
 Stage = Literal["tts", "dubber"]
 Network = TtsNetwork | DubberNetwork
@@ -229,13 +232,13 @@ def read_facts(folder: Path) -> ModelFacts:
 
 
 def find_model(name: str | Path) -> Path:
-    """Folder of a model: ``starter`` is the one that comes with the package, anything else is a path.
+    """Folder of a model: ``starter`` and ``starter-tts`` come with the package, anything else is a path.
 
     Raises:
         BadInput: ``diflow.no_starter``, ``diflow.not_a_model``.
     """
-    if str(name) == STARTER:
-        folder = Path(__file__).parents[1] / "starter" / "diflow"
+    if str(name) in _SHIPPED:
+        folder = Path(__file__).parents[1] / "starter" / _SHIPPED[str(name)]
         if not (folder / FACTS).is_file():
             raise BadInput(
                 "diflow.no_starter",
