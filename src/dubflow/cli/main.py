@@ -51,6 +51,10 @@ def main(
     """Train, judge, release and serve video-dubbing models."""
 
 
+_STOPPED = "Stopped. Finished items are kept; run the same command to go on."
+_TERMINATED = 128 + signal.SIGTERM
+
+
 def run() -> None:
     """Entry point: runs a verb and turns whatever it raises into an exit code and a readable message."""
     signal.signal(signal.SIGTERM, _terminate)
@@ -66,8 +70,12 @@ def _run() -> int:
     except typer.TyperException as error:
         return _wrong_use(error)
     except (KeyboardInterrupt, typer.Abort):
-        typer.echo("Stopped. Finished items are kept; run the same command to go on.", err=True)
+        typer.echo(_STOPPED, err=True)
         return int(ExitCode.INTERRUPTED)
+    except SystemExit as end:
+        if end.code == _TERMINATED:
+            typer.echo(_STOPPED, err=True)
+        raise
     except ModuleNotFoundError as error:
         return _missing_module(error)
     except OSError as error:
@@ -75,7 +83,7 @@ def _run() -> int:
     except Exception as error:
         return _unexpected(error)
     if code == ExitCode.INTERRUPTED:
-        typer.echo("Stopped. Finished items are kept; run the same command to go on.", err=True)
+        typer.echo(_STOPPED, err=True)
     return int(code) if isinstance(code, int) else int(ExitCode.FINE)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import socket
@@ -146,7 +147,9 @@ class Room:
     codec_id: str
     speaker: int
 
-    def task(self, stage: str = "tts", *, teacher: Path | None = None, data: Path | None = None, **changes: Any) -> Task:
+    def task(
+        self, stage: str = "tts", *, teacher: Path | None = None, data: Path | None = None, **changes: Any
+    ) -> Task:
         """A task of a stage with changed settings."""
         kind = TtsTraining if stage == "tts" else DubberTraining
         settings = kind.model_validate(TRAIN | changes)
@@ -196,7 +199,7 @@ FORKS.set_forkserver_preload(["dubflow.diflow.training.run", "dubflow.cli.main"]
 """Importing Lightning takes seconds; a process that has done so once is forked for every run that is to be killed."""
 
 
-def _run(words: list[str], told: Path, environment: Mapping[str, str]) -> None:
+def _run(words: list[str], told: Path, environment: Mapping[str, str], death: tuple[str, int] | None) -> None:
     """The program in this process, which is another than the tests'."""
     from dubflow.cli import main as program
 
@@ -206,15 +209,39 @@ def _run(words: list[str], told: Path, environment: Mapping[str, str]) -> None:
     os.environ.update(environment)
     sys.argv = ["dubflow", *words]
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if death is not None:
+        _will_die(*death)
     program.run()
+
+
+def _will_die(where: str, number: int) -> None:
+    """Let this process kill itself with SIGKILL in a batch, or when half of a checkpoint is written."""
+    from dubflow.diflow.training import checkpoints
+    from dubflow.diflow.training.modules import StageModule
+
+    place, name = (StageModule, "training_step") if where == "batch" else (checkpoints, "save_file")
+    original, count = getattr(place, name), itertools.count(1)
+
+    def dying(*args: Any, **kwargs: Any) -> Any:
+        answer = original(*args, **kwargs)
+        if next(count) == number:
+            if where == "write":
+                os.truncate(args[1], Path(args[1]).stat().st_size // 2)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer
+
+    setattr(place, name, dying)
 
 
 class Running:
     """``dubflow WORDS`` in a process of its own."""
 
-    def __init__(self, words: Sequence[str | Path], told: Path, **environment: str) -> None:
+    def __init__(
+        self, words: Sequence[str | Path], told: Path, death: tuple[str, int] | None = None, **environment: str
+    ) -> None:
+        """``death`` is ``("batch", n)`` or ``("write", n)``: it dies in its n-th batch or checkpoint."""
         self.told = told
-        self.process = FORKS.Process(target=_run, args=([str(word) for word in words], told, environment))
+        self.process = FORKS.Process(target=_run, args=([str(word) for word in words], told, environment, death))
         self.process.start()
 
     def send_when(self, seen: Callable[[], bool], number: signal.Signals) -> int:

@@ -58,7 +58,9 @@ def test_processes_divide_the_batches_and_going_on_is_skipping(world: int, total
     plan = BatchPlan([5, 9, 7, 30, 2, 8, 8], 2)
     start = int(share * total)
     shares = [list(PlannedBatches(plan, total, rank=rank, world=world)) for rank in range(world)]
-    assert sorted(sum(shares, [])) == [(number, plan.batch(number)) for number in range(total * world)]
+    assert sorted(each for own in shares for each in own) == [
+        (number, plan.batch(number)) for number in range(total * world)
+    ]
     for rank, own in enumerate(shares):
         resumed = PlannedBatches(plan, total, start=start, rank=rank, world=world)
         assert list(resumed) == own[start:]
