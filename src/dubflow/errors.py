@@ -93,6 +93,12 @@ EXTRAS = {
     "jiwer": "judging",
     "pystoi": "judging",
     "pesq": "judging",
+    "librosa": "judging",
+    "onnxruntime": "judging",
+    "pyarrow": "judging",
+    "resemblyzer": "judging",
+    "scipy": "judging",
+    "speechmos": "judging",
     "dvc": "data",
 }
 """Importable modules that only an extra brings, and which."""
