@@ -135,6 +135,7 @@ def test_stage_two_alone_trains_what_nobody_taught(room: Room, tmp_path: Path) -
     report = train(task, tmp_path)
     assert report.trained == report.parameters
     assert refused("diflow.no_teacher", WrongUse, room.task("dubber"), tmp_path / "b").hint
+    assert not (tmp_path / "b" / RUN).exists(), "the folder is still free"
     refused("diflow.no_teacher", WrongUse, room.task("dubber", adopt=False), tmp_path / "c")
 
 

@@ -81,7 +81,7 @@ class StageModule(lightning.LightningModule):
         self._in_step += speech.clips
         finite = bool(torch.isfinite(total))
         if not all_true(finite, total.device):
-            mine = [] if finite else [({name: float(v) for name, v in parts.values.items()}, speech.clips)]
+            mine = [] if finite else [({name: float(v.detach()) for name, v in parts.values.items()}, speech.clips)]
             found = from_all(mine)
             raise not_finite("The loss", self.global_step, found[0][0], [clip for _, clips in found for clip in clips])
         self.parts = replace(parts, values={name: value.detach() for name, value in parts.values.items()})

@@ -72,6 +72,7 @@ class TrainReport:
 
 
 Record = Callable[[Mapping[str, str]], AbstractContextManager[RunLog | None]]
+"""Opens a run's record, given the tags to find it by."""
 
 
 def train(
@@ -83,8 +84,8 @@ def train(
 
     Args:
         command: that would make it again; for card and lineage.
-        record: opens a record beside the run's own ``logs/``, given the tags to find it by; asked once all is checked
-            and something is to be done. If it has a method ``flush``, that is called before each checkpoint.
+        record: opens a record beside the run's own ``logs/``; asked once all is checked and something is to be done. If
+            the record has a method ``flush``, that is called before each checkpoint.
         progress: counts steps.
 
     Raises:
@@ -101,14 +102,13 @@ def train(
         prepared = PreparedSet(task.data)
         codec = task.read_codec(prepared)
         identity = task.identity(prepared)
-        if first:
-            claim(out, identity)
-        books = task.nets.books.vocabulary
-        data = PreparedData(task.data, task.settings, pictures=task.stage == "dubber", vocabulary=books)
+        claim(out, identity, write=False)
+        data = _data(task)
         progress.note(f"{len(data.train.clips)} clips to train on, {len(data.held.clips)} held out")
         module = _module(task, prepared, data)
-        network = module.network
-        parameters = list(network.parameters())
+        if first:
+            claim(out, identity)  # not before all is checked: a call put wrongly must not keep the folder
+        parameters = list(module.network.parameters())
         report = TrainReport(
             stage=task.stage,
             model=out / "model",
@@ -131,7 +131,7 @@ def train(
             fitting = Fitting(task, out, prepared, codec, progress, log)
             result, begun = fitting.run(module, data, first=first)
             if first:
-                _store(task, out, result, prepared, report, command or "unknown")
+                _store(task, result, prepared, data, report, command or "unknown")
         return replace(report, resumed_at=begun, found=False, wall_s=time.monotonic() - started)
 
 
@@ -144,9 +144,7 @@ def survey(task: Task, out: Path) -> dict[str, Any]:
     prepared = PreparedSet(task.data)
     task.read_codec(prepared)
     claim(out, task.identity(prepared), write=False)
-    data = PreparedData(
-        task.data, task.settings, pictures=task.stage == "dubber", vocabulary=task.nets.books.vocabulary
-    )
+    data = _data(task)
     checkpoint = latest_checkpoint(out / "checkpoints")
     groups = group_lines(_module(task, prepared, data).network, task.settings.rates)
     return {
@@ -157,6 +155,11 @@ def survey(task: Task, out: Path) -> dict[str, Any]:
         "steps_done": step_of(checkpoint) if checkpoint else 0,
         "groups": [(line.part, line.group, f"{line.rate:g}", line.parameters) for line in groups],
     }
+
+
+def _data(task: Task) -> PreparedData:
+    vocabulary = task.nets.books.vocabulary
+    return PreparedData(task.data, task.settings, pictures=task.stage == "dubber", vocabulary=vocabulary)
 
 
 def _module(task: Task, prepared: PreparedSet, data: PreparedData) -> StageModule:
@@ -174,9 +177,11 @@ def _module(task: Task, prepared: PreparedSet, data: PreparedData) -> StageModul
     return DubberModule(network, task.settings, teacher.tts if teacher is not None else None)
 
 
-def _store(task: Task, out: Path, network: Network, prepared: PreparedSet, report: TrainReport, command: str) -> None:
+def _store(
+    task: Task, network: Network, prepared: PreparedSet, data: PreparedData, report: TrainReport, command: str
+) -> None:
     index = prepared.index
-    used = [info for info in index.clips.values() if info.split in ("train", None)]
+    used = [prepared.info(clip) for clip in data.train.clips]
     facts = ModelFacts(
         stage=task.stage,
         settings=network.settings,
@@ -189,7 +194,7 @@ def _store(task: Task, out: Path, network: Network, prepared: PreparedSet, repor
         steps=task.settings.steps,
     )
     save_model(
-        out / "model",
+        report.model,
         network,
         facts,
         card=card(

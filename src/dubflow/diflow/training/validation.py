@@ -97,13 +97,14 @@ def sentence(arrays: Arrays, reference: Tokens) -> Sentence:
 
 
 def silent_clip(arrays: Arrays, reference: Tokens) -> SilentClip:
-    """A prepared clip without its sound."""
+    """A prepared clip without its sound, to be said in a reference's voice."""
     return SilentClip(
         phonemes=arrays["phones"],
         stress=arrays["stress"],
         lips=arrays["lip"],
         face=arrays["face"],
         speaker=reference.speaker,
+        reference=reference,
     )
 
 
