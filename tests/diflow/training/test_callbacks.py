@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from dubflow.diflow.training.callbacks import Averaging, Logging, at_rest
+from dubflow.diflow.training.callbacks import Averaging, Checkpoints, Logging, at_rest
+from dubflow.diflow.training.checkpoints import checkpoint_path, checkpoints
 from dubflow.progress import Silent
 
 
@@ -90,3 +92,19 @@ def test_logged_means_are_over_all_batches_since_the_last_line_also_over_a_check
         (2, {"train/flow": 1.75, "train/loss": 3.5} | beside),
         (4, {"train/flow": 3.75, "train/loss": 7.5} | beside),
     ]
+
+
+def test_the_log_is_written_down_before_a_checkpoint_and_two_are_kept(tmp_path: Path) -> None:
+    events: list[str] = []
+
+    def save(path: Path) -> None:
+        events.append(path.name)
+        path.touch()
+
+    trainer: Any = SimpleNamespace(max_steps=7, save_checkpoint=save, is_global_zero=True)
+    saving = Checkpoints(tmp_path, 2, lambda: events.append("flush"))
+    for step in range(1, 8):
+        saving.stepped(trainer, None, step)  # type: ignore[arg-type]
+    steps = [2, 4, 6, 7]
+    assert events == [each for step in steps for each in ("flush", checkpoint_path(tmp_path, step).name)]
+    assert checkpoints(tmp_path) == [checkpoint_path(tmp_path, 6), checkpoint_path(tmp_path, 7)]
