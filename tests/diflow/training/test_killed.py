@@ -15,8 +15,8 @@ from dubflow.tracking import read_metrics
 
 pytestmark = pytest.mark.slow
 
-DEATHS = (("batch", 2), ("batch", 10), ("write", 1), ("batch", 3), ("write", 2))
-"""Before the first checkpoint; after one or more; in the middle of writing; soon after going on; writing once more."""
+DEATHS = (("batch", 2), ("write", 1), ("batch", 8), ("write", 1))
+"""Before the first checkpoint; in the middle of writing that; after one or two; in the middle of writing one more."""
 
 
 @pytest.fixture(scope="module")
