@@ -90,7 +90,10 @@ def test_ctrl_c_leaves_as_itself_and_going_on_reads_no_pickle(
     assert any("Going on after step 3 of 12" in note for note in progress.notes)
     assert (progress.estimate.done, progress.estimate.cached) == (STEPS, 3)
     assert equal(weights(report.model), weights(finished.model))
+    shutil.rmtree(report.model)  # killed after its last checkpoint, before the result was stored
     assert survey(room.task(), tmp_path)["steps_done"] == STEPS
+    assert train(room.task(), tmp_path).resumed_at == STEPS
+    assert equal(weights(report.model), weights(finished.model))
 
 
 def test_validation_changes_no_weight_and_says_clips_aloud(room: Room, finished: TrainReport, tmp_path: Path) -> None:

@@ -175,8 +175,8 @@ class Result(Callback):
         network.load_state_dict(weights)
         return network.to(module.device)
 
-    def on_train_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        """Keep it."""
+    def on_fit_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        """Keep it; this is called also where no step was left to do."""
         self.network = self.of(pl_module)
 
 

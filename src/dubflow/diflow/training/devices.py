@@ -61,9 +61,13 @@ def trainer(settings: TrainSettings, out: Path, callbacks: Sequence[Callback]) -
 
 def _precision(settings: TrainSettings, gpu: bool) -> Any:
     if settings.precision == "auto":
-        fast = torch.cuda.is_bf16_supported() if gpu else "avx512_bf16" in _processor_flags()
-        return "bf16-mixed" if fast else "32-true"
+        return "bf16-mixed" if has_bf16(gpu) else "32-true"
     return {"fp32": "32-true", "bf16": "bf16-mixed"}[settings.precision]
+
+
+def has_bf16(gpu: bool) -> bool:
+    """Whether the GPU, or the processor, multiplies in bfloat16 by instructions of its own."""
+    return bool(torch.cuda.is_bf16_supported()) if gpu else "avx512_bf16" in _processor_flags()
 
 
 def _processor_flags() -> frozenset[str]:

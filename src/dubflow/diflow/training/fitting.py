@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from lightning.pytorch.callbacks import Callback
@@ -18,6 +19,7 @@ from dubflow.diflow.training.callbacks import Averaging, Checkpoints, Logging, R
 from dubflow.diflow.training.checkpoints import latest_checkpoint, step_of
 from dubflow.diflow.training.data import PreparedData
 from dubflow.diflow.training.devices import trainer
+from dubflow.diflow.training.memory import keep_freed_memory
 from dubflow.diflow.training.modules import StageModule
 from dubflow.diflow.training.task import Task, flat
 from dubflow.diflow.training.validation import held_loss, say, write_spoken
@@ -50,26 +52,23 @@ class Fitting:
         Raises:
             OurFault: ``diflow.loss_not_finite``.
         """
+        keep_freed_memory()
         settings = self.task.settings
-        begun = self._found(first)
-        data.start = begun[1] * settings.accumulate
+        checkpoint, begun = self._found(first)
+        data.start = begun * settings.accumulate
         logs, flush = self._logs(first)
         averaging = Averaging(settings.ema) if settings.ema is not None else None
         result = Result(averaging)
         callbacks: list[Callback] = [] if averaging is None else [averaging]
         callbacks.append(Logging(logs, self.progress, settings.log_every))
         if data.held.clips:
-
-            def validate(module: StageModule, shown: Network, step: int) -> None:
-                self._validate(module, shown, step, data, logs)
-
-            callbacks.append(Validation(settings.validate_every, validate, result))
+            callbacks.append(Validation(settings.validate_every, partial(self._validate, data, logs), result))
         callbacks += [result, Checkpoints(self.out / "checkpoints", settings.checkpoint_every, flush)]
         runner = trainer(settings, self.out, callbacks)
         with ctrl_c_is_itself():
-            runner.fit(module, datamodule=data, ckpt_path=None if begun[0] is None else str(begun[0]))
+            runner.fit(module, datamodule=data, ckpt_path=checkpoint)
         assert result.network is not None
-        return result.network, begun[1]
+        return result.network, begun
 
     def _found(self, first: bool) -> tuple[Path | None, int]:
         """The checkpoint to go on from, and the steps before it."""
@@ -92,7 +91,7 @@ class Fitting:
         logs.parameters(flat(self.task.identity(self.prepared)))
         return logs, getattr(self.log, "flush", None)
 
-    def _validate(self, module: StageModule, shown: Network, step: int, data: PreparedData, logs: Logs) -> None:
+    def _validate(self, data: PreparedData, logs: Logs, module: StageModule, shown: Network, step: int) -> None:
         """Measure the loss on clips held out and say some of them."""
         losses = held_loss(module, shown, data.val_dataloader())
         logs.metrics(losses, step)
