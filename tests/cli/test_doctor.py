@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ def test_here_everything_needed_is_found(capsys: pytest.CaptureFixture[str], mon
     states = {finding["what"]: finding["state"] for finding in answer["findings"]}
     assert answer["fine"]
     assert {"Python", "H.264 and AAC encoding", "espeak-ng voices", "face model"} <= states.keys()
+    assert {"lightning", "mlflow", "jiwer", "pystoi", "pesq", "starter model", "bfloat16"} <= states.keys()
 
 
 def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,6 +27,28 @@ def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> N
     finding = doctor.import_finding("pyworld", "pyworld")
     assert (finding.state, finding.detail) == ("missing", "not installed")
     assert "dubflow[speech]" in finding.remedy
+
+
+def test_what_only_some_need_is_optional_and_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lightning", None)
+    finding = doctor.import_finding("lightning", "lightning", "optional")
+    assert (finding.state, finding.detail) == ("optional", "not installed")
+    assert "dubflow[diflow]" in finding.remedy
+    monkeypatch.setitem(sys.modules, "torch", None)
+    finding = doctor._ability("bfloat16", doctor._bfloat16, "optional")
+    assert (finding.state, finding.detail) == ("optional", "needs torch")
+    assert "dubflow[features]" in finding.remedy
+
+
+def test_an_installation_without_a_starter_names_what_makes_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = pytest.importorskip("dubflow.diflow.stored", reason="torch is not installed", exc_type=ImportError)
+    monkeypatch.setattr(stored, "__file__", str(tmp_path / "dubflow" / "diflow" / "stored.py"))
+    finding = doctor._ability("starter model", doctor._starter, "optional")
+    assert finding.state == "optional"
+    assert "no starter model" in finding.detail
+    assert "dubflow train" in finding.remedy
 
 
 @pytest.mark.parametrize(("library", "package"), doctor.SYSTEM_PACKAGES.items())

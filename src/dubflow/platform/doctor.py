@@ -18,7 +18,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from dubflow.errors import EXTRAS, DubflowError
+from dubflow.errors import EXTRAS, DubflowError, missing_extra
 from dubflow.quiet import native_output_hidden
 
 State = Literal["fine", "optional", "missing"]
@@ -94,6 +94,12 @@ _PACKAGES = (
     _Package("pyworld", "pyworld"),
     _Package("praatio", "praatio"),
     _Package("torch", "torch", "optional"),
+    _Package("lightning", "lightning", "optional"),
+    _Package("matplotlib", "matplotlib", "optional"),
+    _Package("mlflow", "mlflow", "optional"),
+    _Package("jiwer", "jiwer", "optional"),
+    _Package("pystoi", "pystoi", "optional"),
+    _Package("pesq", "pesq", "optional"),
     _Package("dvc", "dvc", "optional"),
 )
 
@@ -136,14 +142,20 @@ def _abilities() -> Iterator[Finding]:
     yield _ability("H.264 and AAC encoding", _encode)
     yield _ability("espeak-ng voices", _speak)
     yield _ability("face model", _look)
+    yield _ability("starter model", _starter, "optional")
+    yield _ability("bfloat16", _bfloat16, "optional")
 
 
-def _ability(what: str, attempt: Callable[[], str]) -> Finding:
+def _ability(what: str, attempt: Callable[[], str], state_without: State = "missing") -> Finding:
     try:
         with native_output_hidden():
             return Finding(what, "fine", attempt())
+    except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
+        remedy = missing_extra(module).hint if module in EXTRAS else "Run `make demo` to reinstall the lock."
+        return Finding(what, state_without, f"needs {error.name}", remedy)
     except DubflowError as error:
-        return Finding(what, "missing", error.headline, error.hint)
+        return Finding(what, state_without, error.headline, error.hint)
     except Exception as error:  # whatever a broken installation raises is this line's finding
         return Finding(what, "missing", f"{type(error).__name__}: {error}", "Run `make demo` to reinstall the lock.")
 
@@ -180,3 +192,28 @@ def _look() -> str:
 
     tracks = MediaPipeLandmarker().landmarks(np.zeros((1, 64, 64, 3), np.uint8))
     return f"opened; {len(tracks.tracks)} faces on an empty picture"
+
+
+def _starter() -> str:
+    """Both models that come with the package are read whole, and their codec."""
+    from dubflow.diflow.stored import STARTER, STARTER_TTS, find_model, load_model
+
+    dubber, teacher = (load_model(find_model(name)) for name in (STARTER, STARTER_TTS))
+    facts = dubber.facts
+    sizes = [sum(p.numel() for p in model.network.parameters()) / 1e6 for model in (teacher, dubber)]
+    return (
+        f"{', '.join(facts.languages)}; {sizes[0]:.1f} and {sizes[1]:.1f} million parameters; "
+        f"{dubber.codec().id}; trained on the {facts.world} world"
+    )
+
+
+def _bfloat16() -> str:
+    """Where training would use it."""
+    import torch
+
+    from dubflow.diflow.training.devices import has_bf16
+
+    if torch.cuda.is_available():
+        name = torch.cuda.get_device_name()
+        return f"{name}: {'yes' if has_bf16(gpu=True) else 'no; training runs in float32'}"
+    return "no GPU; processor: " + ("yes" if has_bf16(gpu=False) else "no; training runs in float32")
