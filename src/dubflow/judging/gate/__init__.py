@@ -1,0 +1,1 @@
+"""The gate: whether a candidate may replace what is in use, by a written policy, with a signed verdict."""
