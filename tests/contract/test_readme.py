@@ -9,16 +9,45 @@ from pathlib import Path
 
 import pytest
 
+from dubflow.media.probe import probe
+
 
 @pytest.mark.slow
 def test_every_command_of_the_readme_runs(repository: Path, tmp_path: Path) -> None:
     commands = re.findall(r"^\$ \.venv/bin/(dubflow .*)$", (repository / "README.md").read_text("utf-8"), re.MULTILINE)
-    assert len(commands) >= 6
+    assert len(commands) >= 9
     for command in commands:
         line = f"{sys.executable} -m {command}"
         done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    clip, dubbed = (
+        probe(path) for path in (sorted((tmp_path / "corpus" / "s1").glob("*.mp4"))[0], tmp_path / "dubbed.mp4")
+    )
+    assert clip.video is not None
+    assert dubbed.video is not None
+    assert (dubbed.video.frames, dubbed.video.duration) == (clip.video.frames, clip.video.duration)
     assert (tmp_path / "prepared" / "index.json").is_file()
+    assert (tmp_path / "runs" / "dubber" / "model" / "model.json").is_file()
+
+
+def test_the_readme_and_the_guide_name_only_verbs_and_options_that_exist(repository: Path) -> None:
+    from typer.main import get_command
+
+    from dubflow.cli.main import app
+
+    root = get_command(app)
+    for page in ("README.md", "docs/diflow.md"):
+        commands = re.findall(
+            r"^\$ (?:\.venv/bin/)?dubflow (.*)$", (repository / page).read_text("utf-8"), re.MULTILINE
+        )
+        assert commands
+        for line in commands:
+            verb, words = root, line.split()
+            while hasattr(verb, "commands"):
+                assert words[0] in verb.commands, line
+                verb = verb.commands[words.pop(0)]
+            known = {name for parameter in verb.params for name in parameter.opts}
+            assert {word for word in words if word.startswith("--")} <= known, line
 
 
 def test_every_page_that_a_page_names_exists(repository: Path) -> None:
