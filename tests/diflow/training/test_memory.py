@@ -9,15 +9,24 @@ import torch
 
 from dubflow.diflow.training.memory import keep_freed_memory
 
-NUMBERS = 20_000_000
-PAGES = 4 * NUMBERS // resource.getpagesize()
+SIZES = (1_900_001, 60_000, 700_003, 1_300_000, 250_000, 1_100_001)
+PAGES = sum(4 * size // resource.getpagesize() for size in SIZES)
 
 
-def test_a_large_tensor_costs_its_pages_once() -> None:
+def like_a_step() -> None:
+    """Large blocks that come and go in another order."""
+    first = [torch.ones(size) for size in SIZES[:3]]
+    del first[::2]
+    rest = [torch.ones(size) for size in SIZES[3:]]
+    del first, rest
+
+
+def test_a_step_that_is_repeated_asks_the_system_for_no_more_memory() -> None:
     if not keep_freed_memory():
         pytest.skip("the C library is not glibc")
-    torch.ones(NUMBERS)
+    for _ in range(10):
+        like_a_step()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(5):
-        torch.ones(NUMBERS)
+    for _ in range(10):
+        like_a_step()
     assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < PAGES / 2
