@@ -1,9 +1,9 @@
-"""Whether a dub is exactly as long as its clip."""
+"""Whether a dub is as long as its clip."""
 
 from __future__ import annotations
 
 from dubflow.errors import BadInput
-from dubflow.speech.durations import SAMPLES_PER_FRAME
+from dubflow.speech.durations import SAMPLE_RATE, SAMPLES_PER_FRAME
 
 
 def length_error_samples(samples: int, frames: int) -> int:
@@ -20,3 +20,19 @@ def length_error_samples(samples: int, frames: int) -> int:
 def length_error_frames(samples: int, frames: int) -> float:
     """The same in video frames: 0 is exact."""
     return length_error_samples(samples, frames) / SAMPLES_PER_FRAME
+
+
+def duration_error_s(samples: int, reference_samples: int, sample_rate: int = SAMPLE_RATE) -> float:
+    """Seconds that a sound is longer than what it is to be as long as; negative: shorter.
+
+    Dur-Err of JUST-DUB-IT's Table 2 is the mean of absolute values over clips (its text does not define it; nothing
+    else fits a column in seconds whose smaller values are better).
+
+    Raises:
+        BadInput: ``judging.bad_length``.
+    """
+    if min(samples, reference_samples) < 0 or sample_rate <= 0:
+        raise BadInput(
+            "judging.bad_length", f"{samples} and {reference_samples} samples at {sample_rate} Hz are no durations."
+        )
+    return (samples - reference_samples) / sample_rate

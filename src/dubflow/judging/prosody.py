@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dubflow.judging.correlation import correlation
 from dubflow.judging.recogniser import SAMPLE_RATE
 from dubflow.speech.durations import TOKEN_RATE
 from dubflow.speech.prosody import Pitch, pitch
@@ -60,15 +61,9 @@ def compare_pitch(reference: Pitch, generated: Pitch) -> ProsodyError:
     gross = np.abs(said / true - 1) > GROSS
     known = true.size >= _FEWEST
     return ProsodyError(
-        f0_correlation=_pearson(true, said) if known else None,
+        f0_correlation=correlation(true, said) if known else None,
         log_f0_rmse=float(np.sqrt(np.square(np.log(said / true)).mean())) if known else None,
         voicing_error=float(differs.sum() / total),
         gross_pitch_error=float(gross.mean()) if known else None,
         frame_error=float((differs.sum() + gross.sum()) / total),
     )
-
-
-def _pearson(first: NDArray[np.float64], second: NDArray[np.float64]) -> float | None:
-    a, b = first - first.mean(), second - second.mean()
-    scale = float(np.sqrt(np.square(a).sum() * np.square(b).sum()))
-    return float((a * b).sum() / scale) if scale > 1e-9 * float(np.abs(first).sum() + 1.0) else None

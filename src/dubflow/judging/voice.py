@@ -54,16 +54,29 @@ def similarities(outputs: NDArray[np.floating[Any]], references: NDArray[np.floa
     Raises:
         BadInput: ``judging.bad_vectors``.
     """
-    first, second = (np.asarray(one, dtype=np.float64) for one in (outputs, references))
-    if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
-        raise BadInput(
-            "judging.bad_vectors",
-            f"Voices are two tables of equal width, not {list(first.shape)}, {list(second.shape)}.",
-        )
-    if not (np.isfinite(first).all() and np.isfinite(second).all()):
-        raise BadInput("judging.bad_vectors", "A voice holds a value that is no finite number.")
+    first, second = _checked(outputs, references)
     product: Vectors = _unit(first) @ _unit(second).T
     return product
+
+
+def paired_similarity(outputs: NDArray[np.floating[Any]], references: NDArray[np.floating[Any]]) -> Vectors:
+    """Cosine ``[N]`` of each output with its own reference, ``[N, D]`` each: SECS (with a GE2E encoder, as in
+    DiFlowDubber's tables) and V-SIM (with ERes2Net, as in JUST-DUB-IT's); -1 to 1, higher is more alike.
+
+    Peers print the mean over clips, SECS times 100. Cosines of different encoders have different scales and do not
+    compare; ours is pinned by the encoder's id.
+
+    Raises:
+        BadInput: ``judging.bad_vectors``.
+    """
+    if np.shape(outputs) != np.shape(references):
+        raise BadInput(
+            "judging.bad_vectors",
+            f"Pairs need two tables of one shape, not {list(np.shape(outputs))} and {list(np.shape(references))}.",
+        )
+    first, second = _checked(outputs, references)
+    cosines: Vectors = (_unit(first) * _unit(second)).sum(axis=1)
+    return cosines
 
 
 def nearest_own(scores: NDArray[np.floating[Any]], own: Sequence[int]) -> NDArray[np.bool_]:
@@ -89,6 +102,18 @@ def nearest_own(scores: NDArray[np.floating[Any]], own: Sequence[int]) -> NDArra
     others[rows, columns] = -np.inf
     won: NDArray[np.bool_] = mine > others.max(axis=1)
     return won
+
+
+def _checked(outputs: NDArray[np.floating[Any]], references: NDArray[np.floating[Any]]) -> tuple[Vectors, Vectors]:
+    first, second = (np.asarray(one, dtype=np.float64) for one in (outputs, references))
+    if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
+        raise BadInput(
+            "judging.bad_vectors",
+            f"Vectors are two tables of equal width, not {list(first.shape)}, {list(second.shape)}.",
+        )
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+        raise BadInput("judging.bad_vectors", "A vector holds a value that is no finite number.")
+    return first, second
 
 
 def _unit(vectors: Vectors) -> Vectors:
