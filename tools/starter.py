@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -84,13 +86,18 @@ class Recipe:
 def main(words: list[str] | None = None) -> int:
     """Make, then pack."""
     asked = _parser().parse_args(words)
-    recipe = Recipe(**{name: getattr(asked, name) for name in vars(Recipe())})
+    recipe = _recipe(asked)
     if asked.runs:
         tts, dubber = asked.runs
     else:
         tts, dubber = asked.out / "tts", asked.out / "dubber"
         make(recipe, asked.out)
     return pack(recipe, {"tts": tts / "model", "dubber": dubber / "model"}, asked.into)
+
+
+def recipe_of(command: str) -> Recipe:
+    """The recipe that a remake command spells."""
+    return _recipe(_parser().parse_args(shlex.split(command)[2:]))
 
 
 def make(recipe: Recipe, out: Path) -> None:
@@ -163,13 +170,25 @@ def disagreements(recipe: Recipe, stage: str, model: StoredModel) -> list[str]:
         *((f"settings.{name}", value, wanted.get(name)) for name, value in run["settings"].items()),
         *((f"nets.{name}", value, nets.get(name)) for name, value in run["nets"].items()),
     ]
-    origin = json.loads((model.codec_folder / "world.json").read_text("utf-8"))["origin"]
+    origin = codec_origin(model)
+    trained = re.search(
+        r"^\| trained on \| (\d+) clips, (\d+) speakers", (model.folder / CARD).read_text("utf-8"), re.M
+    )
+    if trained:  # a few may have been too long, of a speaker less than one
+        each = math.ceil(int(trained[1]) / int(trained[2]))
+        pairs.append(("clips of each speaker", each, recipe.clips if stage == "tts" else recipe.pictures))
     pairs += [("codec.seed", origin["seed"], recipe.seed), ("codec.corpus", origin["corpus"], f"talkers-{recipe.seed}")]
     return [
         f"{model.folder}: {name} is {found}, and {recipe.remake()} would make {wanted}"
         for name, found, wanted in pairs
         if found != wanted
     ]
+
+
+def codec_origin(model: StoredModel) -> dict[str, Any]:
+    """What the model's codec was fitted to, by its card."""
+    origin: dict[str, Any] = json.loads((model.codec_folder / "world.json").read_text("utf-8"))["origin"]
+    return origin
 
 
 def with_command(card: str, old: str, new: str) -> str:
@@ -181,6 +200,10 @@ def with_command(card: str, old: str, new: str) -> str:
     if f"\n    {old}\n" not in card:
         raise ValueError(f"the card does not name the command {old!r}")
     return card.replace(f"\n    {old}\n", f"\n    {new}\n")
+
+
+def _recipe(asked: argparse.Namespace) -> Recipe:
+    return Recipe(**{name: getattr(asked, name) for name in vars(Recipe())})
 
 
 def _lineage(model: StoredModel) -> dict[str, Any]:
