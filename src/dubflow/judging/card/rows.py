@@ -7,16 +7,15 @@ system having changed. Cards of different protocols are never compared.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from dubflow.config import Strict
+from dubflow.corpora.cache import content_key
 from dubflow.errors import BadInput
 
 FORMAT: Literal["dubflow.card/1"] = "dubflow.card/1"
@@ -33,12 +32,6 @@ ALL = "all"
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 MetricName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.\-]*$")]
-
-
-def canonical_digest(value: Any) -> str:
-    """SHA-256 of ``value`` as canonical JSON (sorted keys, no spaces, no NaN): equal content, equal digest."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Metric(Strict):
@@ -151,7 +144,7 @@ class ScoreProtocol(Strict):
 
     @model_validator(mode="after")
     def _id_is_theirs(self) -> ScoreProtocol:
-        if self.id != canonical_digest(self.parts.model_dump(mode="json")):
+        if self.id != content_key(self.parts.model_dump(mode="json")):
             raise ValueError("the protocol's id is not the digest of its parts")
         return self
 
@@ -177,11 +170,11 @@ def score_protocol(
             f"Nothing says which version these judges are of: {', '.join(unpinned)}.",
             "Pin every judge by version, and by the hash of its weights where it has any.",
         )
-    digests = {metric.name: canonical_digest(metric.model_dump(mode="json")) for metric in listed}
+    digests = {metric.name: content_key(metric.model_dump(mode="json")) for metric in listed}
     parts = ProtocolParts(
         judges=dict(judges), crops=dict(crops or {}), sample_rate=sample_rate, benchmark=benchmark, metrics=digests
     )
-    return ScoreProtocol(id=canonical_digest(parts.model_dump(mode="json")), parts=parts)
+    return ScoreProtocol(id=content_key(parts.model_dump(mode="json")), parts=parts)
 
 
 class Aggregate(Strict):
@@ -232,7 +225,7 @@ class ScoreCard(Strict):
         names = [metric.name for metric in self.metrics]
         if len(set(names)) != len(names):
             raise ValueError("a metric stands twice")
-        digests = {metric.name: canonical_digest(metric.model_dump(mode="json")) for metric in self.metrics}
+        digests = {metric.name: content_key(metric.model_dump(mode="json")) for metric in self.metrics}
         if digests != self.protocol.parts.metrics:
             raise ValueError("the metrics are not those of the protocol")
         measured = {metric.name for metric in self.metrics if metric.aggregate != "distribution"}
@@ -249,7 +242,7 @@ class ScoreCard(Strict):
     @property
     def digest(self) -> str:
         """Of the whole card, rows included (by their own digest)."""
-        return canonical_digest(self.model_dump(mode="json"))
+        return content_key(self.model_dump(mode="json"))
 
     def metric(self, name: str) -> Metric | None:
         """The metric of that name, if the card has it."""
@@ -258,7 +251,7 @@ class ScoreCard(Strict):
 
 def rows_digest(rows: Iterable[ClipScore]) -> str:
     """Of the rows' content, whatever their order and whatever file they lie in."""
-    return canonical_digest([row.model_dump(mode="json") for row in sorted(rows, key=lambda row: row.clip)])
+    return content_key({row.clip: row.model_dump(mode="json") for row in rows})
 
 
 def success_rate(rows: Iterable[ClipScore]) -> float:
