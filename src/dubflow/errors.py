@@ -90,6 +90,7 @@ EXTRAS = {
     "lightning": "diflow",
     "matplotlib": "diflow",
     "mlflow": "tracking",
+    "cryptography": "judging",
     "jiwer": "judging",
     "pystoi": "judging",
     "pesq": "judging",
