@@ -55,6 +55,7 @@ def _dvc(checkout: Path, *words: str) -> str:
         "PATH": f"{scripts}:{os.environ['PATH']}",
         "HOME": str(home),
         "PYTHONPATH": str(checkout / "src"),
+        "OMP_NUM_THREADS": "1",
         # Whoever asks for the network all the same gets a closed door.
         **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9"),
     }
