@@ -46,7 +46,7 @@ class Recipe:
 
     identities: int = 28
     clips: int = 144
-    pictures: int = 25
+    pictures: int = 16
     languages: str = "en,es,ru,fr,de,it,el"
     seed: int = 11
     minutes: float = 14.0
