@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dubflow.errors import BadInput
 from dubflow.judging.frame_books import books_of_waveforms, fit_frame_books, spoken_frames
-from dubflow.judging.voice import nearest_own, similarities
+from dubflow.judging.voice import nearest_own, paired_similarity, similarities
 from dubflow.speech.codecs.world.analysis import analyse
 from dubflow.speech.espeak import EspeakSynthesizer
 
@@ -80,3 +80,20 @@ def test_silence_has_no_voice(synthesizer: EspeakSynthesizer) -> None:
     with pytest.raises(BadInput) as caught:
         fit_frame_books({"one": [features]}).scores(silence)
     assert caught.value.code == "judging.nobody_speaks"
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 8), st.integers(1, 12))
+@settings(deadline=None, max_examples=40)
+def test_pairs_are_the_tables_diagonal(seed: int, voices: int, width: int) -> None:
+    rng = np.random.default_rng(seed)
+    outputs, references = rng.normal(size=(voices, width)), rng.normal(size=(voices, width))
+    found = paired_similarity(outputs, references)
+    assert found == pytest.approx(np.diag(similarities(outputs, references)))
+    assert found == pytest.approx(paired_similarity(references, outputs))
+    assert paired_similarity(outputs, 3 * outputs) == pytest.approx(1)
+
+
+def test_pairs_need_as_many_of_both() -> None:
+    with pytest.raises(BadInput) as caught:
+        paired_similarity(np.eye(3), np.eye(3)[:2])
+    assert caught.value.code == "judging.bad_vectors"

@@ -107,8 +107,8 @@ _CONTENT = (
         "wer_legacy", "content", "", "lower", 1.0,
         "As dubbing papers' scripts have it: reference and hypothesis swapped, clips in which nothing is heard left "
         "out, digits by name, punctuation deleted, mean of clips.",
-        "DiFlowDubber's, StyleDubber's and peers' tables, if the recogniser is theirs (whisper-large-v3 for Chem, their "
-        "ground truth on GRID fits whisper-base).",
+        "DiFlowDubber's, StyleDubber's and peers' tables, if the recogniser is theirs (whisper-large-v3 for Chem; "
+        "their ground truth on GRID fits whisper-base).",
         "pocketsphinx", "whisper",
     ),
     Listing(

@@ -53,7 +53,10 @@ class MouthSync:
 
 
 def vowel_level(waveform: NDArray[np.float32], frames: int) -> NDArray[np.float64]:
-    """Level of 500 to 1,500 Hz in dB at the middle of each of ``frames`` frames of a 16 kHz mono waveform ``[N]``.
+    """Level of 500 to 1,500 Hz at the middle of each of ``frames`` frames of a 16 kHz mono waveform ``[N]``.
+
+    In dB, with the recording brought to a peak of 1, so that how loud it is changes nothing; at most 40 dB below the
+    loudest frame.
 
     Raises:
         BadInput: ``judging.bad_waveform``.
@@ -64,6 +67,7 @@ def vowel_level(waveform: NDArray[np.float32], frames: int) -> NDArray[np.float6
     except ImportError as error:
         raise missing_extra("scipy") from error
     audio = checked_waveform(waveform)
+    audio = audio / max(float(np.abs(audio).max(initial=0.0)), np.finfo(np.float32).tiny)
     band = butter(3, VOWELS_HZ, "bandpass", fs=SAMPLE_RATE, output="sos")
     # Both ways, so that nothing is late; silence around it spares the filter a shorter signal than it can start on.
     edge = SAMPLE_RATE // 10
