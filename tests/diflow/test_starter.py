@@ -173,7 +173,7 @@ def test_the_tool_types_the_verbs_in_order(tool: ModuleType) -> None:
 
 def test_the_remake_command_is_read_back(tool: ModuleType) -> None:
     assert tool.Recipe().remake() == "python tools/starter.py OUT"
-    for recipe in (tool.Recipe(), tool.Recipe(pictures=16, minutes=2.5, languages="en,de", tts_steps=3)):
+    for recipe in (tool.Recipe(), tool.Recipe(pictures=25, minutes=2.5, languages="en,de", tts_steps=3)):
         assert tool.recipe_of(recipe.remake()) == recipe
 
 
@@ -199,7 +199,7 @@ def test_packing_rounds_the_weights_and_rewrites_the_command(
     # What the call would not make again is refused, and so is what is too large; what lies there stays.
     assert tool.main([*words[:-3], "--seed", "3", "--from", *map(str, runs)]) == 3
     assert tool.main([*words, "--tts-steps", "900"]) == 3
-    assert tool.main([*words, "--pictures", "16"]) == 3
+    assert tool.main([*words, "--pictures", "25"]) == 3
     monkeypatch.setattr(tool, "MOST_BYTES", 10**6)
     assert tool.main(words) == 3
     assert load_model(into / "diflow").digest == before
