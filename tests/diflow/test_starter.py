@@ -146,7 +146,7 @@ def _trained(tool: ModuleType, room: Room, out: Path, stage: str, *, preset: str
         "corpus": "talkers-11",
         "command": f"dubflow train {stage} --out {stage}",
     }
-    clips = 3 * 144 - 2 if stage == "tts" else 3 * 25  # two were too long
+    clips = 3 * 144 - 2 if stage == "tts" else 3 * 16  # two were too long
     made = f"| trained on | {clips} clips, 3 speakers |\n\nMade by:\n\n    {lineage['command']}\n"
     card = f"# A card\n\n{made}\nMind."
     save_model(out / "model", random_network(codec, stage), facts, card=card, lineage=lineage, codec=room.codec)
