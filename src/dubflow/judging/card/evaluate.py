@@ -1,0 +1,136 @@
+"""The evaluation: every clip of a system before every judge, and a card of what they said.
+
+Whoever made the clips, they are found by name in a folder: item ``a/1`` is ``a/1.mp4`` (or any other suffix of a media
+file). What a judge said of a clip is kept by content, under the digest of the clip, of the item, and of the judge with
+its pin and metrics: a second run asks only what is new, a killed one goes on where it was. A judge's own failure is not
+kept, so that it is asked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from uuid import uuid4
+
+from dubflow.atomic import sweep
+from dubflow.errors import BadInput
+from dubflow.judging.card.aggregates import Resampled, build_card
+from dubflow.judging.card.functions import MetricFunction
+from dubflow.judging.card.items import Benchmark
+from dubflow.judging.card.rows import Aggregate, ClipScore, ScoreCard, score_protocol
+from dubflow.judging.card.scoring import Job, Scored, score_job
+from dubflow.parallel import map_unordered
+from dubflow.progress import Progress, Silent
+
+SUFFIXES = frozenset(
+    (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".wav", ".flac", ".mp3", ".m4a", ".ogg", ".opus")
+)
+
+
+@dataclass(frozen=True)
+class System:
+    """Whose clips are judged, and what is known of it; see :class:`~dubflow.judging.card.rows.ScoreCard`."""
+
+    name: str
+    package: str | None = None
+    licences: tuple[str, ...] = ()
+    lineage: Mapping[str, str] | None = None
+    costs: Mapping[str, float] | None = None
+
+
+def evaluate(
+    benchmark: Benchmark,
+    root: Path,
+    clips: Path,
+    functions: Sequence[MetricFunction],
+    system: System,
+    *,
+    cache: Path,
+    sample_rate: int,
+    crops: Mapping[str, str] | None = None,
+    of_sets: Sequence[Aggregate] = (),
+    resample: Resampled = "clip",
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> ScoreCard:
+    """Judge the clips in the folder ``clips``; the same clips give the same card, however many workers judge them.
+
+    Args:
+        root: folder that the benchmark's paths are relative to.
+        functions: judges; one that is missing on this machine becomes a gap of the card.
+        cache: folder of what judges said; may be shared between systems and benchmarks.
+        sample_rate: Hz that the judges hear at. crops: what defines the crops that they see.
+        of_sets: figures of metrics that judge a whole set.
+
+    Raises:
+        BadInput: ``judging.no_judge`` where all are missing, ``judging.two_clips`` where an item has several,
+            ``judging.no_clips`` without the folder, ``judging.file_changed`` where a reference is another file.
+        WrongUse: what a judge's ``prepare`` raises. OurFault: ``parallel.child_died``.
+    """
+    report = progress or Silent()
+    gaps = {one.judge: why for one in functions if (why := one.missing()) is not None}
+    present = [one for one in functions if one.judge not in gaps]
+    if not present:
+        raise BadInput("judging.no_judge", "No judge can work on this machine.", "; ".join(gaps.values()))
+    for judge, why in sorted(gaps.items()):
+        report.note(f"{judge} is missing: {why}")
+    found = find_clips(benchmark, clips)
+    sweep(cache)
+    jobs = [Job(item, found.get(item.id), root) for item in benchmark.items]
+    report.expect(len(jobs))
+    scored: list[ClipScore] = []
+    # Judges are loaded once a process; the token tells one evaluation's from another's in the same process.
+    ask = partial(score_job, functions=tuple(present), cache=cache, token=uuid4().hex)
+    for _, answer in map_unordered(ask, jobs, workers=workers):
+        scored.append(_told(answer, report))
+    metrics = tuple(metric for one in present for metric in one.metrics)
+    pins = {one.judge: one.pin for one in present}
+    return build_card(
+        sorted(scored, key=lambda row: row.clip),
+        metrics,
+        score_protocol(pins, metrics, benchmark=benchmark.digest, sample_rate=sample_rate, crops=crops),
+        benchmark=benchmark.name,
+        system=system.name,
+        world=benchmark.world,
+        package=system.package,
+        gaps=gaps,
+        licences=system.licences,
+        lineage=system.lineage,
+        costs=system.costs,
+        of_sets=of_sets,
+        resample=resample,
+    )
+
+
+def find_clips(benchmark: Benchmark, folder: Path) -> dict[str, Path]:
+    """The clip of every item that has one.
+
+    Raises:
+        BadInput: ``judging.no_clips``, ``judging.two_clips``.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise BadInput("judging.no_clips", f"There is no folder {folder}.", "Name the folder of a system's clips.")
+    found: dict[str, Path] = {}
+    for item in benchmark.items:
+        place = folder / item.id
+        several = [path for path in _beside(place) if path.suffix.lower() in SUFFIXES and path.stem == place.name]
+        if len(several) > 1:
+            names = ", ".join(path.name for path in several)
+            raise BadInput("judging.two_clips", f"{item.id} has several clips: {names}.", "Leave the one to be judged.")
+        if several:
+            found[item.id] = several[0]
+    return found
+
+
+def _beside(place: Path) -> Iterable[Path]:
+    return sorted(place.parent.iterdir()) if place.parent.is_dir() else ()
+
+
+def _told(answer: Scored, report: Progress) -> ClipScore:
+    report.advance(cached=answer.cached)
+    for judge, reason in answer.judge_failed.items():
+        report.note(f"{judge} failed on {answer.row.clip}: {reason}")
+    return answer.row
