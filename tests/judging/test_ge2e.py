@@ -24,7 +24,10 @@ def encoder() -> Ge2eSpeaker:
 
 def test_a_voice_is_itself_whatever_it_says(encoder: Ge2eSpeaker, synthesizer: EspeakSynthesizer) -> None:
     first, second = (
-        [spoken(synthesizer, text, variant=variant)[0] for text in ("Place red in q nine again.", "We were away.")]
+        [
+            spoken(synthesizer, text, variant=variant)[0]
+            for text in ("Place red in q nine again.", "The house by the lake was quiet.")
+        ]
         for variant in ("m5", "anika")
     )
     vectors = np.stack([encoder.embed(one) for one in (*first, *second)])

@@ -55,10 +55,15 @@ class Dnsmos:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
+                from onnxruntime import InferenceSession, SessionOptions
                 from speechmos.dnsmos import DNSMOS
         except ImportError as error:
             raise missing_extra("speechmos") from error
         self._score: Any = DNSMOS(*networks)
+        # One thread: its own pool waits by turning, which takes the time of judges in the processes beside it.
+        settings = SessionOptions()
+        settings.intra_op_num_threads = settings.inter_op_num_threads = 1
+        self._score.onnx_sess, self._score.p808_onnx_sess = (InferenceSession(path, settings) for path in networks)
 
     @property
     def id(self) -> str:

@@ -6,6 +6,9 @@ encoder too, but from other weights, so theirs and ours do not compare digit by 
 
 Its own preparation is kept: recordings quieter than -30 dB of full scale are raised to it, and long pauses are cut by a
 voice activity detector. Louder recordings stay as they are, and the encoder hears level a little.
+
+Measured on the embedded world: 38 voices of espeak-ng with three sentences each (other words), equal error rate 1.5 %
+at .77.
 """
 
 from __future__ import annotations

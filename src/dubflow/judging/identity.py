@@ -6,7 +6,9 @@ frames (what the paper does with several frames is not said).
 
 No face recogniser carries its weights. :class:`EmbeddedFace` stands in for one offline: fixed linear measures of the
 picture that nobody trained to know people. It notices another face, another light and another pose alike, so its figure
-is called ``csim_embedded``, compares with nobody's CSIM, and is read beside the same figure of the true clip.
+is called ``csim_embedded``, compares with nobody's CSIM, and is read beside the same figure of the true clip. Measured
+on the embedded world (44 frontal clips of 8 drawn people): .76 within and .45 between people in the mean, equal error
+rate 13 % at .60; nothing is known of real faces.
 """
 
 from __future__ import annotations

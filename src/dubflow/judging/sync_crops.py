@@ -1,11 +1,10 @@
 """The two crops that SyncNet is fed, under the names of the figures they give: ``lse_lrs`` and ``lse_pipeline``.
 
 ``lse_pipeline`` follows SyncNet's ``run_pipeline.py``: half the longer side of the face's box is the unit; the square
-reaches 1.4 units to the left, to the right and 1.8 down of a point 1 unit above the box's centre (so it hangs below the
-face), after a median filter over 13 frames, with grey 110 outside the frame, scaled to 224 pixels. What differs and
-cannot be helped without its weights is the detector: boxes here are those of our landmarks, which end at the brows'
-side of the hairline, not S3FD's. ``lse_lrs`` is the whole frame scaled to 224 pixels, as Wav2Lip's script for LRS does
-with its pre-cut faces.
+reaches from 1 unit above to 1.8 below the middle of the box and 1.4 to either side, after a median filter over 13
+frames, with grey 110 outside the frame, scaled to 224 pixels. What differs and cannot be helped without its weights is
+the detector: boxes here are those of our landmarks, which end at hairline and chin, not S3FD's. ``lse_lrs`` is the
+whole frame scaled to 224 pixels, as Wav2Lip's script for LRS does with its pre-cut faces.
 """
 
 from __future__ import annotations
