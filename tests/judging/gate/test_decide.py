@@ -79,7 +79,7 @@ def test_a_model_is_not_better_than_itself() -> None:
 def test_a_guardrail_stops_a_better_model() -> None:
     verdict = judge(system(wer=0.15, secs=0.5, seed=2), champion(), policy())
     assert refusals(verdict) == {"guardrail.secs"}
-    assert "suffers by more than 0.02" in rule(verdict, "guardrail.secs").reason
+    assert "is worse by more than 0.02" in rule(verdict, "guardrail.secs").reason
 
 
 def test_an_offset_counts_in_both_directions() -> None:
@@ -227,3 +227,22 @@ def test_metrics_without_a_direction_cannot_be_judged() -> None:
     verdict = judge(cards[0], cards[1], policy())
     assert "comparable.metrics.challenger" in refusals(verdict)
     assert PROTOCOL.id != protocol.id
+
+
+def test_claims_about_other_speakers_draw_speakers() -> None:
+    by_clip = judge(better(), champion(), policy(slices=[]))
+    by_speaker = judge(better(), champion(), policy(slices=[], resample="speaker"))
+    clip, speaker = rule(by_clip, "primary.wer"), rule(by_speaker, "primary.wer")
+    assert speaker.figures.gain == pytest.approx(clip.figures.gain)
+    assert speaker.figures.clips == clip.figures.clips == 150
+    assert speaker.power is not None
+    assert speaker.power.units == 12
+    assert "12 speakers" in speaker.power.text
+    few = [one.model_copy(update={"tags": Tags(speaker=f"s{n % 4}")}) for n, one in enumerate(better().rows)]
+    cards = [
+        changed(card, [one.model_copy(update={"tags": few[n].tags}) for n, one in enumerate(card.rows)])
+        for card in (better(), champion())
+    ]
+    answer = judge(cards[0], cards[1], policy(slices=[], resample="speaker"))
+    assert "counts in 4 speakers only" in rule(answer, "primary.wer").reason
+    assert answer.decision == "inconclusive"

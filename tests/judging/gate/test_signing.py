@@ -16,6 +16,8 @@ from dubflow.judging.gate.signing import SignedVerdict, generate_key, read_verdi
 from dubflow.judging.gate.verdict import Verdict
 from judging.gate.systems import policy, system
 
+GOLDEN = Path(__file__).parent / "golden"
+
 
 @pytest.fixture(scope="module")
 def verdict() -> Verdict:
@@ -132,3 +134,16 @@ def test_what_is_no_verdict_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput) as refused:
         read_verdict(tmp_path / "half.json")
     assert refused.value.code == "judging.bad_verdict"
+
+
+def test_golden_verdict_is_still_read_and_verified() -> None:
+    """Written by the first version of the format; who trusts the key beside it must always be able to check it."""
+    signed = read_verdict(GOLDEN / "verdict.json")
+    verdict = verify(signed, GOLDEN / "key.pub")
+    assert (verdict.decision, verdict.world, verdict.policy) == ("promote", "embedded", "test")
+    assert verdict.challenger.package == "cd" * 32
+    assert write_verdict_text(signed) == (GOLDEN / "verdict.json").read_text("utf-8")
+
+
+def write_verdict_text(signed: SignedVerdict) -> str:
+    return json.dumps(signed.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False) + "\n"

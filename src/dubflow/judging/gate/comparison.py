@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dubflow.errors import missing_extra
 from dubflow.judging.card.resampling import Floats, resampled_sums
 
 FEWEST_UNITS = 8
@@ -56,23 +58,34 @@ class Comparison:
 
     def low(self, alpha: float) -> float:
         """One-sided lower bound of the gain; minus infinity where the clips give none."""
-        return self.gain - self.error * self._quantile(1 - alpha) if self.error else self.gain
+        return self.gain - self.error * self._reach(1 - alpha, +1) if self.error else self.gain
 
     def high(self, alpha: float) -> float:
         """One-sided upper bound of the gain; infinity where the clips give none."""
-        return self.gain - self.error * self._quantile(alpha) if self.error else self.gain
+        return self.gain + self.error * self._reach(1 - alpha, -1) if self.error else self.gain
 
     def _p(self, beyond: float, sign: int) -> float:
         rounds = len(self.statistics)
         if not self.error:  # every unit agrees
             return 1 / (rounds + 1) if beyond > 0 else 1.0
-        return float(1 + (sign * self.statistics >= beyond / self.error).sum()) / (rounds + 1)
+        distance = beyond / self.error
+        drawn = float(1 + (sign * self.statistics >= distance).sum()) / (rounds + 1)
+        return max(drawn, float(_special().stdtr(self.units - 1, -distance)))
 
-    def _quantile(self, level: float) -> float:
+    def _reach(self, level: float, sign: int) -> float:
+        """Standard errors from the gain to its bound."""
         # The order statistic at which the bound and the p-value agree; interpolation would fail on infinities.
-        rounds = len(self.statistics)
-        place = math.ceil(level * (rounds + 1)) if level > 0.5 else math.floor(level * (rounds + 1))
-        return float(self.statistics[min(max(place, 1), rounds) - 1])
+        place = min(math.ceil(level * (len(self.statistics) + 1)), len(self.statistics))
+        drawn = float(np.sort(sign * self.statistics)[place - 1])
+        return max(drawn, float(_special().stdtrit(self.units - 1, level)))
+
+
+def _special() -> Any:
+    try:
+        import scipy.special
+    except ImportError as error:
+        raise missing_extra("scipy") from error
+    return scipy.special
 
 
 def compare(table: Floats, *, higher_is_better: bool, seed: int, rounds: int) -> Comparison | None:
@@ -84,6 +97,9 @@ def compare(table: Floats, *, higher_is_better: bool, seed: int, rounds: int) ->
 
     Returns:
         None where there are too few units (:data:`FEWEST_UNITS`), or nothing to divide by.
+
+    Raises:
+        WrongUse: ``install.missing_extra`` (when bounds and p-values are asked for).
     """
     table = table[(table[:, 1] > 0) | (table[:, 3] > 0)]
     units = len(table)

@@ -76,7 +76,7 @@ class Policy(Strict):
     name: str = Field(min_length=1)
     alpha: float = Field(0.05, gt=0, lt=0.5, description="Largest risk of each wrong statement, one-sided.")
     power: float = Field(0.8, gt=0.5, lt=1, description="Of the power line.")
-    rounds: int = Field(4000, ge=200, le=100_000, description="Of the bootstrap.")
+    rounds: int = Field(10_000, ge=200, le=100_000, description="Of the bootstrap.")
     seed: int = Field(0, ge=0)
     resample: Literal["clip", "speaker"] = Field("clip", description="speaker: for claims about other speakers.")
     smallest_sample: int = Field(ge=2, description="Clips; with fewer the answer is inconclusive at best.")

@@ -155,10 +155,10 @@ def _loss_reason(
 ) -> str:
     text, limit = _gain(found, policy, metric), amount(margin, metric.unit)
     if outcome == "pass":
-        return f"{metric.name} suffers by less than {limit}: {text}."
+        return f"{metric.name} is not worse by as much as {limit}: {text}."
     if outcome == "refuse":
-        return f"{metric.name} suffers by more than {limit}: {text}."
-    return f"It is not shown that {metric.name} suffers by less than {limit}: {text}. {line.text}"
+        return f"{metric.name} is worse by more than {limit}: {text}."
+    return f"It is not shown that {metric.name} is worse by less than {limit}: {text}. {line.text}"
 
 
 def _gain(found: Comparison, policy: Policy, metric: Metric) -> str:
@@ -172,7 +172,7 @@ def _gain(found: Comparison, policy: Policy, metric: Metric) -> str:
 def _between(found: Comparison, policy: Policy, metric: Metric) -> str:
     low, high = found.low(policy.alpha), found.high(policy.alpha)
     bounds = [f"{edge:+.3g}" if math.isfinite(edge) else "unbounded" for edge in (low, high)]
-    return f"between {bounds[0]} and {bounds[1]} {metric.unit}".rstrip() + f" at {1 - policy.alpha:.0%} each"
+    return f"between {bounds[0]} and {bounds[1]} {metric.unit}".rstrip() + f" (bounds at {1 - policy.alpha:.0%} each)"
 
 
 def _power(found: Comparison, policy: Policy, asked: float, metric: Metric) -> PowerLine:
