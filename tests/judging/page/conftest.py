@@ -1,4 +1,4 @@
-"""Two small systems judged on eight clips, one of which broke; texts are as hostile as transcripts can be."""
+"""Two small systems judged on nine clips; one clip of the challenger broke."""
 
 from __future__ import annotations
 
@@ -8,96 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dubflow.judging.card.aggregates import build_card
-from dubflow.judging.card.rows import ClipScore, JudgePin, Metric, ScoreCard, Tags, score_protocol
+from dubflow.judging.card.rows import ScoreCard
 from dubflow.judging.gate.decide import judge
-from dubflow.judging.gate.policy import Floor, Guardrail, Policy, Primary, SliceRule
 from dubflow.judging.gate.verdict import Verdict
 from dubflow.judging.page.exhibit import ClipMedia
 from dubflow.media.encode import write_audio, write_clip
-
-HOSTILE = (
-    "</script><script>document.title='owned'</script>",
-    "<img src=x onerror=\"document.title='owned'\">",
-    "' onmouseover='document.title=1' \" autofocus onfocus=\"document.title=1",
-    "<!-- --><style>*{display:none}</style>&lt;b&gt;&#x3c;",
-    "javascript:document.title=1 http://example.com/x.png url(//example.com)",
-    "\u202eright to left\x00\x1b[31m\ud800",
-    "]]></svg></title><svg onload=document.title=1>",
-    "{{constructor.constructor('document.title=1')()}} \u2028 $& `",
-)
-
-METRICS = (
-    Metric(
-        name="wer", unit="", better="lower", aggregate="corpus_ratio", judge="listener", worst=1.0,
-        definition="Errors over words of the reference.", comparable_with="the same listener & <nobody> else",
-    ),
-    Metric(
-        name="secs", unit="", better="higher", aggregate="mean", judge="voice", worst=-1.0,
-        definition="Cosine of speaker embeddings.", comparable_with="figures of the same encoder",
-    ),
-    Metric(
-        name="av_offset", unit="frames", better="near_zero", aggregate="mean", judge="sync", worst=15.0,
-        definition="Shift of best agreement.", comparable_with="nobody",
-    ),
-    Metric(
-        name="fid", unit="", better="lower", aggregate="distribution", judge="inception",
-        definition="Distance of features.", comparable_with="nobody",
-    ),
-)  # fmt: skip
-POLICY = Policy(
-    format="dubflow.policy/1",
-    name="small",
-    rounds=200,
-    smallest_sample=4,
-    primary=Primary(metric="wer", worthwhile=0.05),
-    guardrails=(Guardrail(metric="secs", margin=0.05),),
-    floors=(Floor(metric="secs", at_least=0.1),),
-    slices=(SliceRule(by="language_pair", metric="wer", margin=0.2, smallest=3),),
-    require_package=False,
-)
-WORDS = 6
-
-
-def make_row(place: int, errors: int, secs: float | None, offset: float, *, broke: str = "") -> ClipScore:
-    tags = Tags(
-        language_pair=("en-fr", "en-de")[place % 2], speaker=f"s{place % 3}", length="short", difficulty="standard"
-    )
-    if broke:
-        return ClipScore(clip=f"clip{place}", tags=tags, status="failed", reason=broke)
-    return ClipScore(
-        clip=f"clip{place}",
-        tags=tags,
-        status="ok",
-        values={"wer": errors / WORDS, "secs": secs, "av_offset": offset},
-        weights={"wer": (float(errors), float(WORDS))},
-        reasons={} if secs is not None else {"secs": HOSTILE[1]},
-    )
-
-
-def make_card(system: str, rows: list[ClipScore], *, version: str = "1") -> ScoreCard:
-    judges = {
-        "listener": JudgePin(version=version),
-        "voice": JudgePin(version="2", sha256="ab" * 32, settings={"rate": 16000}),
-        "sync": JudgePin(version="1"),
-        "inception": JudgePin(version="1"),
-    }
-    protocol = score_protocol(
-        judges, METRICS, benchmark="cd" * 32, sample_rate=16000, crops={"mouth": "96 px around the lips"}
-    )
-    return build_card(
-        rows,
-        METRICS,
-        protocol,
-        benchmark="talkers-standard",
-        system=system,
-        world="embedded",
-        gaps={"inception": "no weights here"},
-        licences=("Apache-2.0",),
-        lineage={"run": HOSTILE[4]},
-        costs={"device_s_per_minute": 12.5},
-        rounds=200,
-    )
+from judging.page.sample import HOSTILE, POLICY, make_card, make_row
 
 
 @pytest.fixture(scope="session")
@@ -151,6 +67,8 @@ def media(make_clip: Maker) -> dict[str, ClipMedia]:
         f"clip{place}": ClipMedia(source=source, champion=theirs, challenger=ours, text=HOSTILE[place % len(HOSTILE)])
         for place in range(7)
     }
-    told["clip7"] = ClipMedia(source=source, champion=None, challenger=damaged, text="Καλημέρα, мир, שלום")
+    told["clip7"] = ClipMedia(
+        source=source, champion=None, challenger=damaged, text=f"Καλημέρα, мир, שלום {HOSTILE[7]}"
+    )
     told["clip8"] = ClipMedia(source=make_clip("alone.wav", 250), champion=theirs.with_name("never_was.mp4"))
     return told

@@ -73,7 +73,7 @@ def write_page(
     judged = [metric for metric in metrics if metric.name in parts] or metrics
     ranked = sides if comparable else sides[:1]
     page = _page(
-        f"Evidence: {challenger.system}",
+        f"Evidence: {challenger.system}" + (" (embedded world)" if challenger.world == "embedded" else ""),
         header(sides),
         [
             verdict_section(verdict, sides, comparable=comparable),
