@@ -114,7 +114,7 @@ def test_it_dubs_talkers_that_it_has_never_met(shipped: Path, tool: ModuleType, 
     tasks, said = [], []
     for number, row in enumerate(rows):
         # The next speaker's text in the voice of the one after, who says something else.
-        text, voice = rows[(number + 4) % len(rows)], rows[(number + 9) % len(rows)]
+        text, voice = rows[(number + 4) % len(rows)], rows[(number + 8) % len(rows)]
         assert is_command(text.transcript)
         assert voice.speaker != row.speaker
         request = DubRequest(
