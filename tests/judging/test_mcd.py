@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dubflow.errors import BadInput
+from dubflow.judging.catalogue import listing
 from dubflow.judging.mcd import cheapest_path, mcd_dtw, mcd_plain, spectra_of, warped_distortion
 from dubflow.speech.espeak import EspeakSynthesizer
 
@@ -91,3 +92,12 @@ def test_silence_has_no_distortion_and_clocks_must_agree(synthesizer: EspeakSynt
     for pair in ((np.zeros((0, 3)), np.zeros((2, 3))), (np.zeros((2, 3)), np.zeros((2, 4)))):
         with pytest.raises(BadInput):
             warped_distortion(*pair)
+
+
+def test_what_a_failed_clip_counts_is_worse_than_noise_or_silence(synthesizer: EspeakSynthesizer) -> None:
+    wave, _ = spoken(synthesizer, "Place red in q nine again.")
+    speech = spectra_of(wave)
+    for other in (np.zeros_like(wave), np.random.default_rng(0).normal(0, 0.3, wave.size).astype(np.float32)):
+        found = mcd_plain(speech, spectra_of(other))
+        assert found is not None
+        assert 5 < found < listing("mcd").worst

@@ -266,14 +266,14 @@ _SYNC = (
     ),
     Listing(
         "mouth_offset", "sync", "frames", "near_zero", 15.0,
-        "Frames by which the sound is ahead, where the opening of the mouth (MediaPipe) correlates best with the level "
-        "of 500 to 1,500 Hz, of +-15.",
+        "Frames by which the sound is ahead, where the opening of the mouth (MediaPipe) and its changes correlate best "
+        "with the level of 500 to 1,500 Hz and its changes, of +-15.",
         _SELF + " Not SyncNet's offset.", "mediapipe", "mediapipe",
     ),
     Listing(
         "mouth_correlation", "sync", "", "higher", -1.0,
-        "Correlation of the mouth's opening (MediaPipe) with the level of 500 to 1,500 Hz, as the clip is heard "
-        "and seen.",
+        "Mean correlation of the mouth's opening (MediaPipe) with the level of 500 to 1,500 Hz, and of their changes, "
+        "as the clip is heard and seen.",
         _SELF, "mediapipe", "mediapipe",
     ),
 )  # fmt: skip

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from dubflow.errors import BadInput, missing_extra
 from dubflow.judging.recogniser import SAMPLE_RATE, checked_waveform
 
-LONGEST_S = 60.0
-"""The reference code of P.862 has room for 50 utterances and does not look whether they fit."""
+LONGEST_S = 15.0
+"""P.862's reference code has room for 50 utterances, does not look whether they fit, and takes the process with it
+where they do not (50 s of short bursts did). An utterance is 0.2 s or more, and so is a pause."""
+SHORTEST_S = 0.25
 
 Band = Literal["wide", "narrow"]
 
@@ -38,14 +40,14 @@ def pesq_score(reference: NDArray[np.float32], degraded: NDArray[np.float32], ba
         raise BadInput(
             "judging.too_long", f"PESQ judges at most {LONGEST_S:g} s at a time.", "Cut the recording at a pause."
         )
-    try:
-        score = pesq.pesq(SAMPLE_RATE, true, other, "wb" if band == "wide" else "nb")
-    except pesq.BufferTooShortError as error:
+    if min(true.size, other.size) < SHORTEST_S * SAMPLE_RATE:
         raise BadInput(
             "judging.too_short", "PESQ needs at least a quarter of a second.", "Leave the clip out, and say so."
-        ) from error
+        )
+    silent = BadInput("judging.nobody_speaks", "PESQ finds no speech in one of the recordings.", "It cannot be judged.")
+    if not (true.any() and other.any()):
+        raise silent
+    try:
+        return float(pesq.pesq(SAMPLE_RATE, true, other, "wb" if band == "wide" else "nb"))
     except pesq.NoUtterancesError as error:
-        raise BadInput(
-            "judging.nobody_speaks", "PESQ finds no speech in one of the recordings.", "It cannot be judged."
-        ) from error
-    return float(score)
+        raise silent from error
