@@ -45,9 +45,10 @@ def main() -> int:
         ("make .venv", [interpreter, "-m", "venv", "--clear", str(VENV)]),
         ("install uv", [python, "-m", "pip", "install", "-q", "--require-hashes", "-r", "requirements-tools.lock"]),
         (f"install {TORCH} (the largest download)", [python, "-m", "pip", "install", "-q", TORCH]),
-        ("install the lock", [uv, "pip", "install", "-q", "--require-hashes", "-r", "requirements.lock"]),
+        # The lock names everything, so nothing is to be resolved; torch, which others ask for, has no hash in it.
+        ("install the lock", [uv, "pip", "install", "-q", "--no-deps", "--require-hashes", "-r", "requirements.lock"]),
         (
-            "install mediapipe without its outdated pins",
+            "install what must come without its own pins",
             [uv, "pip", "install", "-q", "--no-deps", "--require-hashes", "-r", "requirements-nodeps.lock"],
         ),
         ("install dubflow itself", [uv, "pip", "install", "-q", "--no-deps", "-e", "."]),
