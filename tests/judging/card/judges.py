@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,6 +112,37 @@ class Moody:
 
     def when_failed(self, item: BenchmarkItem) -> Mapping[str, Answer]:
         return {}
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A judge of whole sets: how far the clips' levels lie apart. With ``fails`` it does not get that far."""
+
+    log: Path
+    fails: bool = False
+    judge: str = "spread"
+
+    @property
+    def pin(self) -> JudgePin:
+        return JudgePin(version="1")
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        return (_metric("spread", self.judge, aggregate="distribution", worst=None),)
+
+    def missing(self) -> str | None:
+        return None
+
+    def prepare(self) -> None:
+        return None
+
+    def score_set(self, subjects: Sequence[Subject]) -> Mapping[str, Answer]:
+        with open(self.log, "a", encoding="utf-8") as file:
+            file.write("set\n")
+        if self.fails:
+            raise ZeroDivisionError("no spread")
+        peaks = [float(np.abs(read_audio(one.clip, sample_rate=RATE)).max()) for one in subjects]
+        return {"spread": Measured(max(peaks) - min(peaks))}
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from dubflow.judging.card.items import Benchmark, BenchmarkItem, item_file, read
 from dubflow.judging.card.rows import ScoreCard, Tags
 from dubflow.media.encode import write_audio
 from dubflow.progress import Silent
-from judging.card.judges import RATE, Absent, Loudness, Moody
+from judging.card.judges import RATE, Absent, Loudness, Moody, Spread
 
 SAMPLES = RATE // 4
 LEVELS = {"a/1": 0.05, "a/2": 0.2, "b/1": 0.4, "b/2": 0.8}
@@ -164,6 +164,29 @@ def test_a_missing_judge_is_a_gap_and_another_protocol(place: Path) -> None:
     with pytest.raises(BadInput) as refused:
         judged(place, [Absent({})])
     assert refused.value.code == "judging.no_judge"
+
+
+def test_a_whole_set_is_judged_once_and_as_a_whole(place: Path) -> None:
+    (place / "clips/b/2.wav").unlink()
+    sets = [Spread(place / "log")]
+    card = judged(place, set_functions=sets)
+    (figure,) = [one for one in card.aggregates if one.metric == "spread"]
+    assert figure.value == pytest.approx(0.4 - 0.05, abs=0.01)
+    assert (figure.clips, figure.low, figure.resampled) == (3, None, "none")
+    assert judged(place, set_functions=sets).digest == card.digest
+    assert asked(place).count("set") == 1
+    tone(place / "clips/a/1.wav", 0.1)
+    judged(place, set_functions=sets)
+    assert asked(place).count("set") == 2
+
+
+def test_a_set_without_a_figure_is_a_gap(place: Path) -> None:
+    failing = [Spread(place / "log", fails=True)]
+    for _ in range(2):  # and is asked again
+        card = judged(place, set_functions=failing)
+        assert card.gaps == {"spread": "ZeroDivisionError: no spread"}
+    assert asked(place).count("set") == 2
+    assert not [one for one in card.aggregates if one.metric == "spread"]
 
 
 def test_what_cannot_be_told_apart_is_refused(place: Path) -> None:

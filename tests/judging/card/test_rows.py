@@ -69,6 +69,7 @@ def _cell(column: str, value: Any) -> Callable[[Any], Any]:
         (_json(lambda card: card.update(format="dubflow.card/2")), "judging.unknown_format"),
         (_json(lambda card: card.update(mood="good")), "judging.bad_card"),
         (_json(lambda card: card.update(success_rate=1.0)), "judging.bad_card"),
+        (_json(lambda card: card["aggregates"][0].update(metric="cer")), "judging.bad_card"),
         (_json(lambda card: card["protocol"]["parts"].update(sample_rate=8000)), "judging.bad_card"),
         (_json(lambda card: card["metrics"][0].update(definition="another")), "judging.bad_card"),
         (_table(lambda table: table.replace_schema_metadata({"format": "x"})), "judging.unknown_format"),

@@ -122,7 +122,7 @@ def test_too_few_clips_are_inconclusive_and_the_power_line_says_how_many_are_nee
     assert line is not None
     assert line.needed > line.units == 150
     assert "clips can see a difference of" in line.text
-    assert f"about {line.needed} are needed" in rule(verdict, "primary.wer").reason
+    assert line.text in rule(verdict, "primary.wer").reason
     few = judge(system(wer=0.1, clips=60, seed=2), system(wer=0.3, clips=60, seed=1), policy(slices=[]))
     assert rule(few, "sample").outcome == few.decision == "inconclusive"
 

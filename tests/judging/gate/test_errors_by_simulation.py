@@ -18,7 +18,7 @@ from dubflow.judging.gate.comparison import compare, holm
 from dubflow.judging.gate.decide import compared
 from dubflow.judging.gate.pairing import Paired
 from dubflow.judging.gate.policy import Policy
-from dubflow.judging.gate.power import needed, visible
+from dubflow.judging.gate.power import needed, power_line, visible
 from dubflow.judging.gate.verdict import decision
 from judging.gate.systems import SECS, WER
 
@@ -140,6 +140,16 @@ def test_holms_correction_keeps_the_risk_of_any_wrong_statement() -> None:
     trials = 400
     rate = _rate(any_wrong, seed=10, trials=trials)
     assert rate <= ALPHA + NormalDist().inv_cdf(0.999) * (ALPHA * (1 - ALPHA) / trials) ** 0.5
+
+
+def test_the_power_line_in_words() -> None:
+    # z(0.95) + z(0.8) = 2.486; 2.486 * 0.0837 / sqrt(120) = 0.019; (2.486 * 0.0837 / 0.01)^2 = 433.
+    line = power_line(0.0837, 120, 0.01, 0.05, 0.8)
+    assert line.text == (
+        "120 clips can see a difference of 0.019 at 80% power; you asked for 0.01: about 440 are needed."
+    )
+    assert line.needed == 434
+    assert power_line(0.0837, 500, 0.01, 0.05, 0.8, unit="s").text.endswith("you asked for 0.01 s: they are enough.")
 
 
 def test_holm_by_hand() -> None:

@@ -17,10 +17,11 @@ from uuid import uuid4
 from dubflow.atomic import sweep
 from dubflow.errors import BadInput
 from dubflow.judging.card.aggregates import Resampled, build_card
-from dubflow.judging.card.functions import MetricFunction
+from dubflow.judging.card.functions import Judge, MetricFunction, SetFunction
 from dubflow.judging.card.items import Benchmark
-from dubflow.judging.card.rows import Aggregate, ClipScore, ScoreCard, score_protocol
-from dubflow.judging.card.scoring import Job, Scored, score_job
+from dubflow.judging.card.rows import ClipScore, ScoreCard, score_protocol
+from dubflow.judging.card.scoring import Job, Scored, score_job, subject
+from dubflow.judging.card.sets import score_sets
 from dubflow.parallel import map_unordered
 from dubflow.progress import Progress, Silent
 
@@ -50,7 +51,7 @@ def evaluate(
     cache: Path,
     sample_rate: int,
     crops: Mapping[str, str] | None = None,
-    of_sets: Sequence[Aggregate] = (),
+    set_functions: Sequence[SetFunction] = (),
     resample: Resampled = "clip",
     workers: int | None = None,
     progress: Progress | None = None,
@@ -62,7 +63,7 @@ def evaluate(
         functions: judges; one that is missing on this machine becomes a gap of the card.
         cache: folder of what judges said; may be shared between systems and benchmarks.
         sample_rate: Hz that the judges hear at. crops: what defines the crops that they see.
-        of_sets: figures of metrics that judge a whole set.
+        set_functions: judges of a whole set, asked about all clips that were delivered.
 
     Raises:
         BadInput: ``judging.no_judge`` where all are missing, ``judging.two_clips`` where an item has several,
@@ -70,9 +71,11 @@ def evaluate(
         WrongUse: what a judge's ``prepare`` raises. OurFault: ``parallel.child_died``.
     """
     report = progress or Silent()
-    gaps = {one.judge: why for one in functions if (why := one.missing()) is not None}
+    judges: list[Judge] = [*functions, *set_functions]
+    gaps = {one.judge: why for one in judges if (why := one.missing()) is not None}
     present = [one for one in functions if one.judge not in gaps]
-    if not present:
+    of_all = [one for one in set_functions if one.judge not in gaps]
+    if not present and not of_all:
         raise BadInput("judging.no_judge", "No judge can work on this machine.", "; ".join(gaps.values()))
     for judge, why in sorted(gaps.items()):
         report.note(f"{judge} is missing: {why}")
@@ -85,8 +88,14 @@ def evaluate(
     ask = partial(score_job, functions=tuple(present), cache=cache, token=uuid4().hex)
     for _, answer in map_unordered(ask, jobs, workers=workers):
         scored.append(_told(answer, report))
-    metrics = tuple(metric for one in present for metric in one.metrics)
-    pins = {one.judge: one.pin for one in present}
+    delivered = {row.clip for row in scored if row.status == "ok"}
+    subjects = [subject(job) for job in jobs if of_all and job.item.id in delivered]
+    sets = score_sets(of_all, subjects, cache)
+    for name, reason in sets.reasons.items():
+        report.note(f"{name} of the whole set has no figure: {reason}")
+    asked = [one for one in judges if one.judge not in gaps]
+    metrics = tuple(metric for one in asked for metric in one.metrics)
+    pins = {one.judge: one.pin for one in asked}
     return build_card(
         sorted(scored, key=lambda row: row.clip),
         metrics,
@@ -95,11 +104,11 @@ def evaluate(
         system=system.name,
         world=benchmark.world,
         package=system.package,
-        gaps=gaps,
+        gaps=gaps | sets.reasons,
         licences=system.licences,
         lineage=system.lineage,
         costs=system.costs,
-        of_sets=of_sets,
+        of_sets=sets.figures,
         resample=resample,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -30,11 +30,11 @@ class Unmeasured:
 Answer: TypeAlias = Measured | Unmeasured
 
 
-class MetricFunction(Protocol):
-    """A judge and the metrics it measures.
+class Judge(Protocol):
+    """Who measures, exactly, and whether it can here.
 
     It travels to worker processes before :meth:`prepare`, so until then it holds settings and paths only (it is
-    pickled). The same subject must give the same answers.
+    pickled).
     """
 
     @property
@@ -47,13 +47,17 @@ class MetricFunction(Protocol):
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """What it measures, clip by clip."""
+        """What it measures."""
 
     def missing(self) -> str | None:
         """Why it cannot judge on this machine (no package, no weights), or None; cheap."""
 
     def prepare(self) -> None:
         """Load what is needed; called once in each process."""
+
+
+class MetricFunction(Judge, Protocol):
+    """A judge of single clips. The same subject must give the same answers."""
 
     def score(self, subject: Subject) -> Mapping[str, Answer]:
         """An answer for each of its metrics.
@@ -62,6 +66,16 @@ class MetricFunction(Protocol):
         as the judge's own.
         """
 
-    def when_failed(self, item: BenchmarkItem) -> Mapping[str, Measured | Unmeasured]:
+    def when_failed(self, item: BenchmarkItem) -> Mapping[str, Answer]:
         """For a clip that failed or is missing: the sums that a corpus ratio counts, and what the item has nothing to
         measure of (:class:`Unmeasured` with the blame ``item``). May be empty; the clip itself is never looked at."""
+
+
+class SetFunction(Judge, Protocol):
+    """A judge of whole sets of clips (FID, FVD), asked once and in the calling process.
+
+    Its metrics have the aggregate ``distribution``.
+    """
+
+    def score_set(self, subjects: Sequence[Subject]) -> Mapping[str, Answer]:
+        """An answer for each of its metrics; errors count as with single clips."""

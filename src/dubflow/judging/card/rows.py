@@ -203,7 +203,9 @@ class ScoreCard(Strict):
     package: Digest | None = Field(default=None, description="Digest of the model package, where there is one.")
     world: Literal["embedded", "real"] = Field(description="Figures from the embedded world are always called so.")
     metrics: tuple[Metric, ...]
-    gaps: dict[str, str] = Field(default_factory=dict, description="Judges that were missing, and why.")
+    gaps: dict[str, str] = Field(
+        default_factory=dict, description="Judges, and metrics of whole sets, without figures, and why."
+    )
     aggregates: tuple[Aggregate, ...] = ()
     success_rate: float = Field(ge=0, le=1, description="Clips with status ok over all clips of the benchmark.")
     licences: tuple[str, ...] = Field((), description="Of everything that the system was made from.")
@@ -233,6 +235,9 @@ class ScoreCard(Strict):
             if row.status == "ok" and set(row.values) != measured:
                 odd = sorted(set(row.values) ^ measured)
                 raise ValueError(f"clip {row.clip} and the card disagree on: {', '.join(odd)}")
+        stray = sorted({one.metric for one in self.aggregates} - set(names))
+        if stray:
+            raise ValueError(f"aggregates of metrics that the card does not have: {', '.join(stray)}")
         if self.rows_digest != rows_digest(self.rows):
             raise ValueError("the rows are not those that the card was made with")
         if not math.isclose(self.success_rate, success_rate(self.rows), abs_tol=1e-12):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,19 +69,19 @@ def score_job(job: Job, *, functions: Sequence[MetricFunction], cache: Path, tok
     except BadInput as error:
         return Scored(_failed(item, functions, "failed", str(error)), cached=False)
     keys = {one.judge: _key(digest, item, one) for one in functions}
-    answers = {one.judge: _recall(cache, keys[one.judge], one.metrics) for one in functions}
+    answers = {one.judge: recall(cache, keys[one.judge], one.metrics) for one in functions}
     asked = [one for one in functions if answers[one.judge] is None]
     problems: dict[str, str] = {}
-    if asked:
-        subject = Subject(item, job.clip, _files(job))
+    if asked or not functions:  # of a clip that every judge has seen before it is known that it can be opened
+        asked_about = subject(job)
         try:
             probe(job.clip)
         except BadInput as error:
             return Scored(_failed(item, functions, "failed", str(error)), cached=False)
         for one in asked:
-            said, problem = _ask(_ready(one, token), subject)
+            said, problem = ask(one.judge, one.metrics, partial(_ready(one, token).score, asked_about))
             if problem is None:
-                _keep(cache, keys[one.judge], said)
+                keep(cache, keys[one.judge], said)
             else:
                 problems[one.judge] = problem
             answers[one.judge] = said
@@ -94,7 +95,14 @@ def _key(clip: str, item: BenchmarkItem, function: MetricFunction) -> str:
     return content_key({"clip": clip, "item": item.digest, "judge": function.judge, "pin": pin, "metrics": metrics})
 
 
-def _files(job: Job) -> dict[str, Path]:
+def subject(job: Job) -> Subject:
+    """What the judges get of a job that has a clip.
+
+    Raises:
+        BadInput: ``judging.file_changed``; ``media.missing`` and the like.
+    """
+    if job.clip is None:
+        raise BadInput("judging.nothing_to_judge", f"There is no clip of {job.item.id}.", "Give one.")
     files = {}
     for role, file in job.item.files.items():
         path = job.root / file.path
@@ -105,7 +113,7 @@ def _files(job: Job) -> dict[str, Path]:
                 "Restore it, or make the benchmark again.",
             )
         files[role] = path
-    return files
+    return Subject(job.item, job.clip, files)
 
 
 def _ready(function: MetricFunction, token: str) -> MetricFunction:
@@ -118,11 +126,13 @@ def _ready(function: MetricFunction, token: str) -> MetricFunction:
     return _prepared[key]
 
 
-def _ask(function: MetricFunction, subject: Subject) -> tuple[dict[str, Answer], str | None]:
-    """Answers for all metrics, and the problem where they are the judge's own failure."""
-    names = [metric.name for metric in function.metrics]
+def ask(
+    judge: str, metrics: Sequence[Metric], question: Callable[[], Mapping[str, Answer]]
+) -> tuple[dict[str, Answer], str | None]:
+    """Answers for all ``metrics``, and the problem where they are the judge's own failure."""
+    names = [metric.name for metric in metrics]
     try:
-        said = dict(function.score(subject))
+        said = dict(question())
     except BadInput as error:
         return dict.fromkeys(names, Unmeasured(str(error))), None
     except WrongUse:
@@ -130,9 +140,9 @@ def _ask(function: MetricFunction, subject: Subject) -> tuple[dict[str, Answer],
     except Exception as error:
         problem = f"{type(error).__name__}: {error}"
         return dict.fromkeys(names, Unmeasured(problem, "judge")), problem
-    problems = [f"{name} is no metric of {function.judge}" for name in sorted(set(said) - set(names))]
+    problems = [f"{name} is no metric of {judge}" for name in sorted(set(said) - set(names))]
     answers: dict[str, Answer] = {}
-    for metric in function.metrics:
+    for metric in metrics:
         unsound = _unsound(metric, said.get(metric.name))
         answers[metric.name] = said[metric.name] if unsound is None else Unmeasured(unsound, "judge")
         problems += [unsound] if unsound is not None else []
@@ -190,7 +200,8 @@ def _path(cache: Path, key: str) -> Path:
     return cache / key[:2] / f"{key}.json"
 
 
-def _keep(cache: Path, key: str, answers: Mapping[str, Answer]) -> None:
+def keep(cache: Path, key: str, answers: Mapping[str, Answer]) -> None:
+    """Write what a judge said under its content's key."""
     kept = {
         name: _Kept(value=one.value, over=one.over, under=one.under)
         if isinstance(one, Measured)
@@ -200,7 +211,7 @@ def _keep(cache: Path, key: str, answers: Mapping[str, Answer]) -> None:
     write_json(_path(cache, key), {name: one.model_dump(mode="json") for name, one in kept.items()})
 
 
-def _recall(cache: Path, key: str, metrics: Sequence[Metric]) -> dict[str, Answer] | None:
+def recall(cache: Path, key: str, metrics: Sequence[Metric]) -> dict[str, Answer] | None:
     """What was kept; None where there is nothing, or nothing that can be read (then it is asked again)."""
     try:
         content = json.loads(_path(cache, key).read_text(encoding="utf-8"))

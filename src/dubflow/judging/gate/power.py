@@ -32,13 +32,19 @@ def power_line(
         f"{units} {kind} can see a difference of {amount(sees, unit)} at {power:.0%} power; "
         f"you asked for {amount(asked, unit)}: "
     )
-    text += f"about {enough} are needed." if enough > units else "they are enough."
+    text += f"about {_about(enough)} are needed." if enough > units else "they are enough."
     return PowerLine(units=units, visible=sees, asked=asked, needed=enough, power=power, text=text)
 
 
 def amount(value: float, unit: str) -> str:
     """Three significant digits and the unit."""
     return f"{value:.3g} {unit}".rstrip()
+
+
+def _about(count: int) -> str:
+    """``count`` to two digits, upwards: the spread is an estimate itself."""
+    step = 10 ** max(0, len(str(count)) - 2)
+    return f"{math.ceil(count / step) * step:,}"
 
 
 def _z(alpha: float, power: float) -> float:

@@ -1,0 +1,57 @@
+"""Metrics of a whole set of clips (FID, FVD): one figure of all clips that were delivered, not a mean of clips'."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dubflow.corpora.cache import content_key
+from dubflow.judging.card.functions import Answer, SetFunction, Unmeasured
+from dubflow.judging.card.items import Subject
+from dubflow.judging.card.rows import Aggregate
+from dubflow.judging.card.scoring import ask, keep, recall
+from dubflow.media.digest import sha256_file
+
+
+@dataclass
+class OfSets:
+    """Figures of sets, and why others have none (by metric)."""
+
+    figures: list[Aggregate] = field(default_factory=list)
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+def score_sets(functions: Sequence[SetFunction], subjects: Sequence[Subject], cache: Path) -> OfSets:
+    """Ask each judge about all ``subjects`` at once; answers are kept by the content of all clips."""
+    found = OfSets()
+    clips = {one.item.id: [sha256_file(one.clip), one.item.digest] for one in subjects} if functions else {}
+    for function in functions:
+        answers = _answers(function, subjects, clips, cache)
+        for name, answer in answers.items():
+            if isinstance(answer, Unmeasured):
+                found.reasons[name] = answer.reason
+                continue
+            found.figures.append(
+                Aggregate(
+                    metric=name, population="successes", value=answer.value, resampled="none", clips=len(subjects)
+                )
+            )
+    return found
+
+
+def _answers(
+    function: SetFunction, subjects: Sequence[Subject], clips: Mapping[str, list[str]], cache: Path
+) -> dict[str, Answer]:
+    if not subjects:
+        return {metric.name: Unmeasured("no clip was delivered") for metric in function.metrics}
+    metrics = [metric.model_dump(mode="json") for metric in function.metrics]
+    pin = function.pin.model_dump(mode="json")
+    key = content_key({"set": dict(clips), "judge": function.judge, "pin": pin, "metrics": metrics})
+    answers = recall(cache, key, function.metrics)
+    if answers is None:
+        function.prepare()
+        answers, problem = ask(function.judge, function.metrics, lambda: function.score_set(subjects))
+        if problem is None:
+            keep(cache, key, answers)
+    return answers
