@@ -5,7 +5,15 @@ import pytest
 
 from dubflow.errors import BadInput
 from dubflow.faces.tracks import FaceTrack
-from dubflow.judging.picture import PSNR_OF_EQUALS, outside_face, psnr, score_outside_face, ssim
+from dubflow.judging.picture import (
+    _LUMA,
+    PSNR_OF_EQUALS,
+    _ssim_map,
+    outside_face,
+    psnr,
+    score_outside_face,
+    ssim,
+)
 
 
 def picture(seed: int, height: int = 48, width: int = 64) -> np.ndarray:
@@ -60,8 +68,6 @@ def test_ssim_against_another_implementation() -> None:
     theirs = metrics.structural_similarity_index_measure(*pair, data_range=255.0, return_full_image=True)[1]
     expected = float(theirs[0, 0].numpy()[5:-5, 5:-5].mean())
     # Outside a mask both are taken as equal, so the windows at its edge differ: compare without one, inside.
-    from dubflow.judging.picture import _LUMA, _ssim_map
-
     ours = _ssim_map(first @ _LUMA, second @ _LUMA)[mask].mean()
     assert ours == pytest.approx(expected, abs=1e-6)
 

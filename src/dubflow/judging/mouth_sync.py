@@ -97,7 +97,7 @@ def mouth_sync(opening: NDArray[np.floating[Any]], waveform: NDArray[np.float32]
     courses = ((shape, voice), (_change(shape), _change(voice)))
     curve = []
     for late in range(-FARTHEST, FARTHEST + 1):
-        both = [_agreement(*_overlap(*course, late)) for course in courses]
+        both = [_agreement(*_overlap(seen, heard, late)) for seen, heard in courses]
         curve.append(None if both[0] is None else (both[0] + (both[1] or 0.0)) / 2)
     found = [0.0 if value is None else value for value in curve]
     if curve[FARTHEST] is None or max(found) <= 0:

@@ -107,7 +107,7 @@ def score_outside_face(
         BadInput: ``judging.unlike_pictures``; ``judging.unequal_lengths`` for other numbers of frames;
             ``judging.nothing_to_judge`` without frames.
     """
-    if {len(reference)} != {len(other), *(len(track) for track in tracks)} | {len(reference)}:
+    if len({len(reference), len(other), *map(len, tracks)}) > 1:
         raise BadInput("judging.unequal_lengths", f"{len(reference)} and {len(other)} frames, or tracks, differ.")
     if not len(reference):
         raise BadInput("judging.nothing_to_judge", "The clip has no frames.")
