@@ -66,6 +66,7 @@ class Tab:
 
     def show(self, page: Path) -> None:
         """Open ``page`` and wait until it is loaded."""
+        self.call("Page.bringToFront")  # what is hidden plays nothing
         self.call("Page.navigate", url=page.as_uri())
         self.evaluate("new Promise(done => document.readyState === 'complete' ? done() : onload = () => done())")
 

@@ -65,6 +65,19 @@ def test_every_player_has_its_clip(browser: Tab) -> None:
     assert set(lengths) == {100}  # hundredths of a second
 
 
+def test_champion_and_challenger_play_to_their_end_side_by_side(browser: Tab) -> None:
+    browser.resize(1280)
+    played = """(() => {
+        const side = [...document.querySelectorAll('.side')].find(one => one.querySelectorAll('video').length === 3);
+        const players = [...side.querySelectorAll('video')];
+        const tops = new Set(players.map(player => player.getBoundingClientRect().top));
+        return Promise.all(players.map(player => new Promise(done => {
+            player.muted = true; player.onended = () => done(player.videoWidth); player.play();
+        }))).then(widths => [tops.size, ...widths]);
+    })()"""
+    assert browser.evaluate(played) == [1, 64, 64, 64]  # in one row, and with a picture
+
+
 def test_the_search_hides_what_does_not_match(browser: Tab) -> None:
     ask = """(words => {
         const box = document.getElementById('search'); box.value = words; box.dispatchEvent(new Event('input'));

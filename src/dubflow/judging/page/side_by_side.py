@@ -135,7 +135,7 @@ def _drawings(shown: Exhibit, name: str) -> Markup | None:
     image = None
     if shown.spectrogram is not None:
         alt = f"Spectrogram of the {name}, {shown.seconds:.2f} s"
-        image = element("img", src=data_address(shown.spectrogram), alt=alt, loading="lazy")
+        image = element("img", src=data_address(shown.spectrogram), alt=alt)
     curve = mouth_and_sound(shown.envelope, shown.mouth, shown.seconds, _curve_in_words(shown, name))
     if image is None and curve is None:
         return None
