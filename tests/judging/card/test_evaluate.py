@@ -107,8 +107,10 @@ def test_what_changed_is_asked_again_and_nothing_else(place: Path) -> None:
     assert row(after, "a/1").values != row(before, "a/1").values
     assert row(after, "a/2") == row(before, "a/2")
     (place / "log").write_text("")
-    assert judged(place, [Loudness(place / "log", version="2")]).protocol.id != before.protocol.id
-    assert sorted(asked(place)) == sorted(LEVELS)
+    for other in ({"functions": [Loudness(place / "log", version="2")]}, {"sample_rate": 8000}, {"crops": {"a": "b"}}):
+        (place / "log").write_text("")
+        assert judged(place, **other).protocol.id != before.protocol.id
+        assert sorted(asked(place)) == sorted(LEVELS)
 
 
 def test_a_cache_that_was_spoilt_is_asked_again(place: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from dubflow.atomic import sweep
+from dubflow.corpora.cache import content_key
 from dubflow.errors import BadInput
 from dubflow.judging.card.aggregates import Resampled, build_card
 from dubflow.judging.card.functions import Judge, MetricFunction, SetFunction
@@ -83,14 +84,15 @@ def evaluate(
     sweep(cache)
     jobs = [Job(item, found.get(item.id), root) for item in benchmark.items]
     report.expect(len(jobs))
+    heard = content_key({"sample_rate": sample_rate, "crops": dict(crops or {})})
     scored: list[ClipScore] = []
     # Judges are loaded once a process; the token tells one evaluation's from another's in the same process.
-    ask = partial(score_job, functions=tuple(present), cache=cache, token=uuid4().hex)
+    ask = partial(score_job, functions=tuple(present), cache=cache, heard=heard, token=uuid4().hex)
     for _, answer in map_unordered(ask, jobs, workers=workers):
         scored.append(_told(answer, report))
     delivered = {row.clip for row in scored if row.status == "ok"}
     subjects = [subject(job) for job in jobs if of_all and job.item.id in delivered]
-    sets = score_sets(of_all, subjects, cache)
+    sets = score_sets(of_all, subjects, cache, heard)
     for name, reason in sets.reasons.items():
         report.note(f"{name} of the whole set has no figure: {reason}")
     asked = [one for one in judges if one.judge not in gaps]

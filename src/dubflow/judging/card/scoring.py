@@ -16,7 +16,7 @@ from dubflow.atomic import write_json
 from dubflow.config import Strict
 from dubflow.corpora.cache import content_key
 from dubflow.errors import BadInput, WrongUse
-from dubflow.judging.card.functions import Answer, Measured, MetricFunction, Unmeasured
+from dubflow.judging.card.functions import Answer, Judge, Measured, MetricFunction, Unmeasured
 from dubflow.judging.card.items import BenchmarkItem, Subject
 from dubflow.judging.card.rows import Blame, ClipScore, Finite, Metric
 from dubflow.media.digest import sha256_file
@@ -54,8 +54,12 @@ class _Kept(Strict):
 _prepared: dict[tuple[str, str], MetricFunction] = {}
 
 
-def score_job(job: Job, *, functions: Sequence[MetricFunction], cache: Path, token: str) -> Scored:
+def score_job(job: Job, *, functions: Sequence[MetricFunction], cache: Path, heard: str, token: str) -> Scored:
     """Ask every judge that has not been asked about this clip before.
+
+    Args:
+        heard: digest of how judges hear and see here (rate, crops); other answers are kept for another way.
+        token: of this evaluation, whose judges stay loaded in this process.
 
     Raises:
         BadInput: ``judging.file_changed`` where a file of the item is another one.
@@ -68,7 +72,7 @@ def score_job(job: Job, *, functions: Sequence[MetricFunction], cache: Path, tok
         digest = sha256_file(job.clip)
     except BadInput as error:
         return Scored(_failed(item, functions, "failed", str(error)), cached=False)
-    keys = {one.judge: _key(digest, item, one) for one in functions}
+    keys = {one.judge: _key(digest, item, heard, one) for one in functions}
     answers = {one.judge: recall(cache, keys[one.judge], one.metrics) for one in functions}
     asked = [one for one in functions if answers[one.judge] is None]
     problems: dict[str, str] = {}
@@ -89,10 +93,14 @@ def score_job(job: Job, *, functions: Sequence[MetricFunction], cache: Path, tok
     return Scored(_row(item, everything), cached=not asked, judge_failed=problems)
 
 
-def _key(clip: str, item: BenchmarkItem, function: MetricFunction) -> str:
-    metrics = [metric.model_dump(mode="json") for metric in function.metrics]
-    pin = function.pin.model_dump(mode="json")
-    return content_key({"clip": clip, "item": item.digest, "judge": function.judge, "pin": pin, "metrics": metrics})
+def _key(clip: str, item: BenchmarkItem, heard: str, function: MetricFunction) -> str:
+    return content_key({"clip": clip, "item": item.digest, "heard": heard, **identity(function)})
+
+
+def identity(judge: Judge) -> dict[str, Any]:
+    """What an answer depends on besides the clip: the judge, its pin, the definitions of its metrics."""
+    metrics = [metric.model_dump(mode="json") for metric in judge.metrics]
+    return {"judge": judge.judge, "pin": judge.pin.model_dump(mode="json"), "metrics": metrics}
 
 
 def subject(job: Job) -> Subject:

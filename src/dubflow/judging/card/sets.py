@@ -10,7 +10,7 @@ from dubflow.corpora.cache import content_key
 from dubflow.judging.card.functions import Answer, SetFunction, Unmeasured
 from dubflow.judging.card.items import Subject
 from dubflow.judging.card.rows import Aggregate
-from dubflow.judging.card.scoring import ask, keep, recall
+from dubflow.judging.card.scoring import ask, identity, keep, recall
 from dubflow.media.digest import sha256_file
 
 
@@ -22,12 +22,15 @@ class OfSets:
     reasons: dict[str, str] = field(default_factory=dict)
 
 
-def score_sets(functions: Sequence[SetFunction], subjects: Sequence[Subject], cache: Path) -> OfSets:
-    """Ask each judge about all ``subjects`` at once; answers are kept by the content of all clips."""
+def score_sets(functions: Sequence[SetFunction], subjects: Sequence[Subject], cache: Path, heard: str) -> OfSets:
+    """Ask each judge about all ``subjects`` at once; answers are kept by the content of all clips.
+
+    ``heard`` is the digest of how judges hear and see (rate, crops).
+    """
     found = OfSets()
     clips = {one.item.id: [sha256_file(one.clip), one.item.digest] for one in subjects} if functions else {}
     for function in functions:
-        answers = _answers(function, subjects, clips, cache)
+        answers = _answers(function, subjects, clips, cache, heard)
         for name, answer in answers.items():
             if isinstance(answer, Unmeasured):
                 found.reasons[name] = answer.reason
@@ -41,13 +44,11 @@ def score_sets(functions: Sequence[SetFunction], subjects: Sequence[Subject], ca
 
 
 def _answers(
-    function: SetFunction, subjects: Sequence[Subject], clips: Mapping[str, list[str]], cache: Path
+    function: SetFunction, subjects: Sequence[Subject], clips: Mapping[str, list[str]], cache: Path, heard: str
 ) -> dict[str, Answer]:
     if not subjects:
         return {metric.name: Unmeasured("no clip was delivered") for metric in function.metrics}
-    metrics = [metric.model_dump(mode="json") for metric in function.metrics]
-    pin = function.pin.model_dump(mode="json")
-    key = content_key({"set": dict(clips), "judge": function.judge, "pin": pin, "metrics": metrics})
+    key = content_key({"set": dict(clips), "heard": heard, **identity(function)})
     answers = recall(cache, key, function.metrics)
     if answers is None:
         function.prepare()
