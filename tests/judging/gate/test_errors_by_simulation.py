@@ -19,6 +19,7 @@ from dubflow.judging.gate.decide import compared
 from dubflow.judging.gate.pairing import Paired
 from dubflow.judging.gate.policy import Policy
 from dubflow.judging.gate.power import needed, power_line, visible
+from dubflow.judging.gate.simulation import similarities, word_errors
 from dubflow.judging.gate.verdict import decision
 from judging.gate.systems import SECS, WER
 
@@ -39,22 +40,7 @@ POLICY = Policy.model_validate(
         "guardrails": [{"metric": "secs", "margin": 0.02}],
     }
 )
-Draw = Callable[[np.random.Generator, float], NDArray[np.float64]]
-
-
-def word_errors(rng: np.random.Generator, gain: float, clips: int = CLIPS) -> NDArray[np.float64]:
-    """Errors and words of two systems on the same clips; the first makes fewer by ``gain`` a word. Skewed, lumpy."""
-    words = rng.integers(3, 15, clips)
-    rate = 0.05 + rng.beta(1, 4, clips) * 0.8  # mean 0.21
-    better = np.clip(rate - gain, 0, 1)
-    return np.stack([rng.binomial(words, better), words, rng.binomial(words, rate), words], axis=1).astype(np.float64)
-
-
-def similarities(rng: np.random.Generator, gain: float, clips: int = CLIPS) -> NDArray[np.float64]:
-    """Scores of two systems on the same clips, heavy-tailed; the first is better by ``gain``."""
-    shared, ones = rng.normal(0.6, 0.1, clips), np.ones(clips)
-    noise = 0.05 * rng.standard_t(4, (2, clips))
-    return np.stack([shared + gain + noise[0], ones, shared + noise[1], ones], axis=1)
+Draw = Callable[[np.random.Generator, float, int], NDArray[np.float64]]
 
 
 def _rate(event: Callable[[np.random.Generator], bool], seed: int, trials: int = PAIRS) -> float:
@@ -71,14 +57,14 @@ def _compared(table: NDArray[np.float64], metric: Metric) -> Any:
 @pytest.mark.slow
 @pytest.mark.parametrize(("draw", "metric"), [(word_errors, WER), (similarities, SECS)])
 def test_equal_models_are_seldom_called_better(draw: Draw, metric: Metric) -> None:
-    rate = _rate(lambda rng: _compared(draw(rng, 0.0), metric).p_above(0.0) <= ALPHA, seed=1)
+    rate = _rate(lambda rng: _compared(draw(rng, 0.0, CLIPS), metric).p_above(0.0) <= ALPHA, seed=1)
     assert 0.02 < rate <= BOUND  # and the test is not simply blind
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("draw", "metric", "margin"), [(word_errors, WER, 0.03), (similarities, SECS, 0.02)])
 def test_a_model_that_is_worse_by_the_margin_seldom_passes(draw: Draw, metric: Metric, margin: float) -> None:
-    rate = _rate(lambda rng: _compared(draw(rng, -margin), metric).p_above(-margin) <= ALPHA, seed=2)
+    rate = _rate(lambda rng: _compared(draw(rng, -margin, CLIPS), metric).p_above(-margin) <= ALPHA, seed=2)
     assert 0.02 < rate <= BOUND
 
 
@@ -88,8 +74,8 @@ def test_the_gates_own_verdicts_keep_the_promise() -> None:
 
     def verdict(rng: np.random.Generator, gain: float, similarity: float) -> str:
         paired = {
-            "wer": Paired(WER, word_errors(rng, gain), ROWS),
-            "secs": Paired(SECS, similarities(rng, similarity), ROWS),
+            "wer": Paired(WER, word_errors(rng, gain, CLIPS), ROWS),
+            "secs": Paired(SECS, similarities(rng, similarity, CLIPS), ROWS),
         }
         return decision(tuple(compared(paired, POLICY)))
 
@@ -102,7 +88,7 @@ def test_champion_and_challenger_swapped_change_the_verdict() -> None:
     """Whatever is drawn: never better both ways, the gain turns its sign, and its bounds change places."""
     rng = np.random.default_rng(6)
     for gain in np.linspace(-0.05, 0.05, 200):
-        table = word_errors(rng, float(gain))
+        table = word_errors(rng, float(gain), CLIPS)
         there, back = _compared(table, WER), _compared(table[:, [2, 3, 0, 1]], WER)
         assert back.gain == pytest.approx(-there.gain)
         assert back.low(ALPHA) == pytest.approx(-there.high(ALPHA), abs=1e-9)
@@ -113,7 +99,7 @@ def test_champion_and_challenger_swapped_change_the_verdict() -> None:
 def test_bounds_and_p_values_say_the_same() -> None:
     rng = np.random.default_rng(7)
     for _ in range(200):
-        found = _compared(word_errors(rng, 0.02), WER)
+        found = _compared(word_errors(rng, 0.02, CLIPS), WER)
         for limit in (-0.03, 0.0, 0.02):
             assert (found.p_above(limit) <= ALPHA) == (found.low(ALPHA) >= limit - 1e-12)
             assert (found.p_below(limit) <= ALPHA) == (found.high(ALPHA) <= limit + 1e-12)
