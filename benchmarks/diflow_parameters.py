@@ -1,6 +1,6 @@
 """Parameters of DiFlowDubber part by part, beside the paper's 250 million; nothing is allocated.
 
-    python benchmarks/diflow_parameters.py [--preset paper]
+python benchmarks/diflow_parameters.py [--preset paper]
 """
 
 from __future__ import annotations
