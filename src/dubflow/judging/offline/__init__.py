@@ -1,0 +1,1 @@
+"""Judges that need no downloads, as evaluations ask them."""
