@@ -20,22 +20,22 @@ from dubflow.judging.card.items import BenchmarkItem, Subject
 from dubflow.judging.card.rows import JudgePin, Metric
 from dubflow.judging.catalogue import listing
 from dubflow.judging.dnsmos import Dnsmos
-from dubflow.judging.edges import Edges, speech_edges
+from dubflow.judging.edges import edge_error, speech_edges
 from dubflow.judging.ge2e import Ge2eSpeaker
 from dubflow.judging.intensity import intensity_correlation
 from dubflow.judging.lengths import duration_error_s
 from dubflow.judging.mcd import mcd_dtw, mcd_plain, spectra_of
 from dubflow.judging.pesq import pesq_score
 from dubflow.judging.pins import offline_pin
-from dubflow.judging.prosody import ProsodyError, prosody_error
+from dubflow.judging.prosody import prosody_error
 from dubflow.judging.recogniser import SAMPLE_RATE
 from dubflow.judging.stoi import stoi_score
 from dubflow.judging.voice import paired_similarity
 from dubflow.media.decode import read_audio
 
 Wave = NDArray[np.float32]
-Pairwise = Callable[[Wave, Wave], float | None]
-"""Of a reference and a clip on its clock."""
+Pairwise = Callable[[Wave, Wave], Mapping[str, float | None]]
+"""Figures of a reference and a clip on its clock."""
 
 
 @dataclass(eq=False)
@@ -84,9 +84,10 @@ class SoundJudge:
         if self.judge == "ge2e":
             return {"secs": _likeness(self._tool, subject, clip)}
         answers = _plain(subject, clip) if self.judge == "code" else {}
-        for name, compare in _pairwise(self.judge).items():
-            answers[name] = _compared(subject, clip, compare)
-        return answers
+        true = subject.files.get("reference")
+        if true is None:
+            return {metric.name: _NO_REFERENCE for metric in self.metrics} | answers
+        return answers | _compared(_PAIRWISE[self.judge], read_audio(true, SAMPLE_RATE), clip)
 
     def when_failed(self, item: BenchmarkItem) -> Mapping[str, Answer]:
         """What the item has nothing to measure of."""
@@ -111,46 +112,40 @@ _NAMES: dict[str, tuple[str, ...]] = {
 _NO_REFERENCE = Unmeasured("The item has no true recording to compare with.", "item")
 
 
-def _pairwise(kind: str) -> dict[str, Pairwise]:
-    of: dict[str, dict[str, Pairwise]] = {
-        "code": {
-            "int_corr": intensity_correlation,
-            "speech_start_error": lambda true, made: _edge(true, made, "start"),
-            "speech_end_error": lambda true, made: _edge(true, made, "end"),
-        },
-        "world": {
-            "mcd": lambda true, made: mcd_plain(spectra_of(true), spectra_of(made)),
-            "mcd_dtw": lambda true, made: mcd_dtw(spectra_of(true), spectra_of(made)),
-            **{name: _melody(field_name) for name, field_name in _MELODY.items()},
-        },
-        "pesq": {"pesq": pesq_score},
-        "pystoi": {"stoi": stoi_score},
+def _edges(true: Wave, made: Wave) -> dict[str, float | None]:
+    wanted, found = speech_edges(true), speech_edges(made)
+    late = None if wanted is None or found is None else edge_error(found, wanted)
+    return {
+        "speech_start_error": None if late is None else late.start,
+        "speech_end_error": None if late is None else late.end,
     }
-    return of[kind]
 
 
-_MELODY = {
-    "ffe": "frame_error",
-    "gpe": "gross_pitch_error",
-    "vde": "voicing_error",
-    "f0_correlation": "f0_correlation",
+def _spectra(true: Wave, made: Wave) -> dict[str, float | None]:
+    pair = spectra_of(true), spectra_of(made)
+    return {"mcd": mcd_plain(*pair), "mcd_dtw": mcd_dtw(*pair)}
+
+
+def _melody(true: Wave, made: Wave) -> dict[str, float | None]:
+    found = prosody_error(true, made)
+    return {
+        "ffe": found.frame_error,
+        "gpe": found.gross_pitch_error,
+        "vde": found.voicing_error,
+        "f0_correlation": found.f0_correlation,
+    }
+
+
+_PAIRWISE: dict[str, dict[tuple[str, ...], Pairwise]] = {
+    "code": {
+        ("int_corr",): lambda true, made: {"int_corr": intensity_correlation(true, made)},
+        ("speech_start_error", "speech_end_error"): _edges,
+    },
+    "world": {("mcd", "mcd_dtw"): _spectra, ("ffe", "gpe", "vde", "f0_correlation"): _melody},
+    "pesq": {("pesq",): lambda true, made: {"pesq": pesq_score(true, made)}},
+    "pystoi": {("stoi",): lambda true, made: {"stoi": stoi_score(true, made)}},
 }
-
-
-def _melody(name: str) -> Pairwise:
-    def compare(true: Wave, made: Wave) -> float | None:
-        found: ProsodyError = prosody_error(true, made)
-        value: float | None = getattr(found, name)
-        return value
-
-    return compare
-
-
-def _edge(true: Wave, made: Wave, end: str) -> float | None:
-    edges: list[Edges | None] = [speech_edges(true), speech_edges(made)]
-    if edges[0] is None or edges[1] is None:
-        return None
-    return float(getattr(edges[1], end) - getattr(edges[0], end))
+"""By kind of judge: names, and what finds their figures at one go."""
 
 
 def _plain(subject: Subject, clip: Wave) -> dict[str, Answer]:
@@ -164,23 +159,27 @@ def _plain(subject: Subject, clip: Wave) -> dict[str, Answer]:
     return answers
 
 
-def _compared(subject: Subject, clip: Wave, compare: Pairwise) -> Answer:
-    file = subject.files.get("reference")
-    if file is None:
-        return _NO_REFERENCE
-    true = read_audio(file, SAMPLE_RATE)
+def _compared(of: Mapping[tuple[str, ...], Pairwise], true: Wave, clip: Wave) -> dict[str, Answer]:
     made = np.pad(clip[: true.size], (0, max(0, true.size - clip.size)))
-    value, reason = _tried(compare, true, made)
-    if value is not None:
-        return Measured(value)
-    return Unmeasured(reason, "clip" if _tried(compare, true, true)[0] is not None else "item")
+    answers: dict[str, Answer] = {}
+    for names, compare in of.items():
+        found, reason = _tried(compare, true, made)
+        lacking = [name for name in names if found.get(name) is None]
+        own = _tried(compare, true, true)[0] if lacking else {}
+        for name in names:
+            value = found.get(name)
+            if value is not None:
+                answers[name] = Measured(value)
+            else:
+                answers[name] = Unmeasured(reason, "item" if own.get(name) is None else "clip")
+    return answers
 
 
-def _tried(compare: Pairwise, true: Wave, made: Wave) -> tuple[float | None, str]:
+def _tried(compare: Pairwise, true: Wave, made: Wave) -> tuple[Mapping[str, float | None], str]:
     try:
         return compare(true, made), "One of the recordings has nothing to compare (silence, or no pitch)."
     except BadInput as error:
-        return None, str(error)
+        return {}, str(error)
 
 
 def _likeness(encoder: Ge2eSpeaker, subject: Subject, clip: Wave) -> Answer:
