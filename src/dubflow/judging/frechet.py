@@ -22,8 +22,6 @@ from numpy.typing import NDArray
 from dubflow.errors import BadInput
 
 FEWEST = 2
-FVD_FEWEST_FRAMES = 10
-"""What I3D needs of a clip."""
 
 Floats = NDArray[np.float64]
 
