@@ -19,4 +19,4 @@ def test_every_offline_judge_has_a_pin_that_stays() -> None:
 def test_what_is_brought_is_pinned_by_what_loads_it(kind: str) -> None:
     with pytest.raises(WrongUse) as caught:
         offline_pin(kind)
-    assert caught.value.code == "judging.unpinned_judge"
+    assert caught.value.code == "judging.judge_without_pin"

@@ -64,7 +64,7 @@ def test_whole_frames() -> None:
 
 @pytest.mark.parametrize(
     ("boxes", "code"),
-    [(np.tile([1.0, 1, 9, 9], (3, 1)), "faces.frames_differ"), (np.full((2, 4), np.nan), "faces.no_face")],
+    [(np.tile([1.0, 1, 9, 9], (3, 1)), "judging.frames_differ"), (np.full((2, 4), np.nan), "judging.no_face")],
 )
 def test_what_cannot_be_cropped(boxes: np.ndarray, code: str) -> None:
     with pytest.raises(BadInput) as caught:

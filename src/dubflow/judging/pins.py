@@ -37,15 +37,15 @@ def offline_pin(kind: str) -> JudgePin:
     """The pin of an offline judge, a key of :data:`dubflow.judging.catalogue.JUDGES`.
 
     Raises:
-        WrongUse: ``install.missing_extra``; ``judging.unpinned_judge`` for a kind whose weights somebody brings: only
-            what loads them can pin it.
+        WrongUse: ``install.missing_extra``; ``judging.judge_without_pin`` for a kind whose weights somebody brings:
+            only what loads them can pin it.
     """
     if kind == "embedded-face":
         return JudgePin(version=EmbeddedFace().id)
     if kind not in _PACKAGES:
         known = "brings its weights from outside" if kind in JUDGES else "is not known"
         raise WrongUse(
-            "judging.unpinned_judge",
+            "judging.judge_without_pin",
             f"The judge {kind!r} {known}, so it has no pin of its own.",
             "Pin it by the version and the hash of what was loaded.",
         )

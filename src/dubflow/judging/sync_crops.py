@@ -38,18 +38,18 @@ def pipeline_crops(frames: Frames, track: FaceTrack) -> Picture:
     """uint8 ``[F, 224, 224, 3]`` RGB: the face as SyncNet's pipeline cuts it.
 
     Raises:
-        BadInput: ``faces.frames_differ``, ``faces.no_face``.
+        BadInput: ``judging.frames_differ``, ``judging.no_face``.
     """
     import cv2
 
     if len(frames) != len(track):
         raise BadInput(
-            "faces.frames_differ",
+            "judging.frames_differ",
             f"The track has {len(track)} frames, the clip {len(frames)}.",
             "Crop the frames that the landmarks were found in.",
         )
     if not track.found.any():
-        raise BadInput("faces.no_face", "The track never found its face, so there is nothing to crop.")
+        raise BadInput("judging.no_face", "The track never found its face, so there is nothing to crop.")
     crops = np.empty((len(track), SIDE, SIDE, 3), np.uint8)
     for index, (half, x, y) in enumerate(_squares(fill_gaps(track.boxes))):
         margin = int(half * (1 + 2 * CROP_SCALE))

@@ -82,7 +82,7 @@ def test_two_names_of_one_memory_and_views_are_kept(tmp_path: Path) -> None:
 def test_what_is_no_plain_thing_is_refused_and_nothing_is_written(tmp_path: Path, thing: object) -> None:
     with pytest.raises(OurFault) as refused:
         FILES.save_checkpoint({"deep": [thing]}, tmp_path / "x")
-    assert refused.value.code == "diflow.bad_checkpoint"
+    assert refused.value.code == "diflow.cannot_checkpoint"
     assert not list(tmp_path.iterdir())
 
 

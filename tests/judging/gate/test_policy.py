@@ -50,7 +50,7 @@ def test_other_policies_have_other_digests() -> None:
     [
         ("format: dubflow.policy/2\n", "judging.unknown_format"),
         ("[]", "judging.unknown_format"),
-        ("a: [", "config.bad_preset"),
+        ("a: [", "judging.bad_policy"),
         ("format: dubflow.policy/1\nname: x\n", "config.bad_preset"),
     ],
 )

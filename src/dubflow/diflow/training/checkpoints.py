@@ -34,7 +34,7 @@ class SafetensorsCheckpoints(CheckpointIO):
         """Write ``checkpoint``, a tree of dicts, lists, tuples, numbers, strings, None and tensors.
 
         Raises:
-            OurFault: ``diflow.bad_checkpoint`` when something else is in it.
+            OurFault: ``diflow.cannot_checkpoint`` when something else is in it.
         """
         tensors: dict[str, Tensor] = {}
         tree = json.dumps(_encoded(checkpoint, tensors))
@@ -125,7 +125,7 @@ def _encoded(value: Any, tensors: dict[str, Tensor]) -> Any:
         return {"float": "inf" if value > 0 else "-inf"}
     if value is None or isinstance(value, str | bool | int | float):
         return value
-    raise OurFault("diflow.bad_checkpoint", f"A checkpoint cannot hold a {type(value).__name__}: {value!r}.")
+    raise OurFault("diflow.cannot_checkpoint", f"A checkpoint cannot hold a {type(value).__name__}: {value!r}.")
 
 
 def _decoded(value: Any, tensors: dict[str, Tensor]) -> Any:

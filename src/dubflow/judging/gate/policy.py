@@ -117,7 +117,7 @@ def load_policy(name: str) -> Policy:
 
     Raises:
         WrongUse: ``judging.unknown_policy``.
-        BadInput: ``judging.unknown_format``, ``config.bad_preset`` with every offending field named.
+        BadInput: ``judging.unknown_format``, ``judging.bad_policy``; ``config.bad_preset`` with every offending field.
     """
     folder = presets_folder() / "policies"
     path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
@@ -129,7 +129,7 @@ def load_policy(name: str) -> Policy:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInput("config.bad_preset", f"{path.name} is not YAML: {error}.", "Correct the file.") from error
+        raise BadInput("judging.bad_policy", f"{path.name} is not YAML: {error}.", "Correct the file.") from error
     found = content.get("format") if isinstance(content, dict) else None
     if found != FORMAT:
         raise BadInput(
