@@ -25,7 +25,7 @@ def test_every_command_of_the_readme_runs(repository: Path, tmp_path: Path) -> N
     )
     assert clip.video is not None
     assert dubbed.video is not None
-    assert (dubbed.video.frames, dubbed.video.duration) == (clip.video.frames, clip.video.duration)
+    assert (dubbed.video.packets, dubbed.video.duration) == (clip.video.packets, clip.video.duration)
     assert (tmp_path / "prepared" / "index.json").is_file()
     assert (tmp_path / "runs" / "dubber" / "model" / "model.json").is_file()
 
