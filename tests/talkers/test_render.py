@@ -18,6 +18,7 @@ import pytest
 from dubflow.corpora.align_file import read_align, spoken
 from dubflow.corpora.manifest import CorpusManifest, read_manifest
 from dubflow.errors import BadInput, WrongUse
+from dubflow.locking import LOCK
 from dubflow.media.decode import read_clip
 from dubflow.media.digest import sha256_file
 from dubflow.progress import Silent
@@ -118,7 +119,7 @@ def test_a_finished_corpus_is_left_alone(corpus: CorpusManifest) -> None:
     assert report.rendered == 0
     assert report.clips == len(corpus)
     changed = {path for path in before if path.stat().st_mtime_ns != before[path]}
-    assert changed <= {corpus.root / ".render.lock"}
+    assert changed <= {corpus.root / LOCK}
 
 
 def test_same_seed_same_bytes_with_one_worker_or_two(corpus: CorpusManifest, tmp_path: Path) -> None:
@@ -180,7 +181,7 @@ def test_two_runs_at_once_do_not_meet(tmp_path: Path) -> None:
 
     out = tmp_path / "busy"
     out.mkdir()
-    with open(out / ".render.lock", "w") as lock:
+    with open(out / LOCK, "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(WrongUse) as caught:
             _render(out, clips=1)

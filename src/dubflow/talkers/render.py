@@ -8,14 +8,12 @@ digest is whole, and a run that was killed goes on where it stopped.
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import json
-import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from importlib.metadata import version
@@ -27,6 +25,7 @@ from dubflow.config import validated
 from dubflow.corpora.align_file import write_align
 from dubflow.corpora.manifest import HEADER, ClipRow, CorpusHeader, CorpusManifest, EventMark
 from dubflow.errors import WrongUse
+from dubflow.locking import alone_in
 from dubflow.media.digest import sha256_file
 from dubflow.media.encode import write_audio, write_clip
 from dubflow.parallel import default_workers, map_unordered
@@ -40,7 +39,6 @@ from dubflow.talkers.soundtrack import Soundtrack, soundtrack
 
 LICENCE = "CC0-1.0"
 _ROWS = ".rows"
-_LOCK = ".render.lock"
 _VIDEO, _SOUND = ".mp4", ".wav"
 
 
@@ -115,7 +113,12 @@ def render_corpus(
             "espeakng_loader": version("espeakng-loader"),
         },
     )
-    with _alone_in(out):
+    busy = WrongUse(
+        "talkers.already_rendering",
+        f"Another run is rendering into {out}.",
+        "Wait for it, end it, or choose another folder.",
+    )
+    with alone_in(out, busy):
         _refuse_other_corpus(out, plans)
         rows = {plan.id: row for plan in plans if (row := _finished(plan, out)) is not None}
         missing = [plan for plan in plans if plan.id not in rows]
@@ -260,25 +263,6 @@ def _is_announced(out: Path, header: CorpusHeader) -> bool:
         return CorpusHeader.model_validate_json((out / HEADER).read_text(encoding="utf-8")) == header
     except (OSError, ValueError):
         return False
-
-
-@contextmanager
-def _alone_in(out: Path) -> Iterator[None]:
-    """Hold the folder's lock; the system releases it when this process ends, however it ends."""
-    out.mkdir(parents=True, exist_ok=True)
-    handle = os.open(out / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise WrongUse(
-                "talkers.already_rendering",
-                f"Another run is rendering into {out}.",
-                "Wait for it, end it, or choose another folder.",
-            ) from error
-        yield
-    finally:
-        os.close(handle)
 
 
 def _report(
