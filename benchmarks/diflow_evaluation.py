@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,9 @@ from dubflow.speech.codecs import Tokens
 from dubflow.speech.codecs.stored import load_codec
 from dubflow.speech.durations import FRAME_RATE, TOKEN_RATE
 from dubflow.speech.inventory import SILENCE_ID
+
+if TYPE_CHECKING:
+    from dubflow.diflow.inference.items import SilentClip
 
 FRAME_S = 1 / FRAME_RATE
 ENROLLED = 6
@@ -231,20 +234,27 @@ class Dubbed:
     plans: tuple[EdgeError, ...]
 
 
-def dubbed_by(held: HeldOut, model: Path, *, nfe: int, seed: int, name: str = "stage 2 (dubs)") -> Dubbed:
-    """Stage 2: the text to the lips of the clip, in the reference's voice."""
-    from dubflow.diflow.inference.clips import dub_clips
-    from dubflow.diflow.inference.generation import waveform_of
+def silent_clips(held: HeldOut) -> list[SilentClip]:
+    """The held-out clips without their sound, in the voice of another clip."""
     from dubflow.diflow.inference.items import SilentClip
-    from dubflow.diflow.stored import load_model
 
-    stored = load_model(model)
     clips = []
     for one in held.clips:
         arrays = held.arrays(one.clip)
         voice = tokens_of(held.arrays(one.reference))
         seen = (arrays["phones"], arrays["stress"], arrays["lip"], arrays["face"])
         clips.append(SilentClip(*seen, voice.speaker, reference=voice, seed=one.seed))
+    return clips
+
+
+def dubbed_by(held: HeldOut, model: Path, *, nfe: int, seed: int, name: str = "stage 2 (dubs)") -> Dubbed:
+    """Stage 2: the text to the lips of the clip, in the reference's voice."""
+    from dubflow.diflow.inference.clips import dub_clips
+    from dubflow.diflow.inference.generation import waveform_of
+    from dubflow.diflow.stored import load_model
+
+    stored = load_model(model)
+    clips = silent_clips(held)
     codec = stored.codec()
     answers = dub_clips(stored.dubber, clips, settings_of(nfe, seed))
     sounds, plans = [], []

@@ -22,7 +22,6 @@ import torch
 from diflow_bench import introduce, timed
 from diflow_evaluation import (
     COLUMNS,
-    HeldOut,
     System,
     figure,
     headline,
@@ -31,6 +30,7 @@ from diflow_evaluation import (
     originals,
     resynthesised,
     shown,
+    silent_clips,
     word_errors,
 )
 from dubflow.diflow.flow.samplers import SamplerSettings
@@ -50,19 +50,6 @@ FIGURES = {
     "F0 correlation": "F0 correlation",
     "MCD, dB": "MCD, dB",
 }
-
-
-def silent_clips(held: HeldOut) -> list[SilentClip]:
-    """The held-out clips without their sound, in the voice of another clip."""
-    clips = []
-    for one in held.clips:
-        arrays, voice = held.arrays(one.clip), held.arrays(one.reference)["speaker"]
-        clips.append(
-            SilentClip(
-                arrays["phones"], arrays["stress"], arrays["lip"], arrays["face"], np.array(voice), seed=one.seed
-            )
-        )
-    return clips
 
 
 def dubbed(

@@ -56,3 +56,12 @@ def offline_pin(kind: str) -> JudgePin:
         raise missing_extra(package) from error
     digests = {"ge2e": ge2e.weights_digest, "dnsmos": dnsmos.weights_digest}
     return JudgePin(version=found, sha256=digests[kind]() if kind in digests else None, settings=settings)
+
+
+def why_missing(kind: str) -> str | None:
+    """Why the offline judge ``kind`` is not to be had here, or None."""
+    try:
+        offline_pin(kind)
+    except WrongUse as error:
+        return str(error)
+    return None

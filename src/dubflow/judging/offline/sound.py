@@ -26,7 +26,7 @@ from dubflow.judging.intensity import intensity_correlation
 from dubflow.judging.lengths import duration_error_s
 from dubflow.judging.mcd import mcd_dtw, mcd_plain, spectra_of
 from dubflow.judging.pesq import pesq_score
-from dubflow.judging.pins import offline_pin
+from dubflow.judging.pins import offline_pin, why_missing
 from dubflow.judging.prosody import prosody_error
 from dubflow.judging.recogniser import SAMPLE_RATE
 from dubflow.judging.stoi import stoi_score
@@ -64,11 +64,7 @@ class SoundJudge:
 
     def missing(self) -> str | None:
         """Which package is not installed."""
-        try:
-            offline_pin(self.judge)
-        except WrongUse as error:
-            return str(error)
-        return None
+        return why_missing(self.judge)
 
     def prepare(self) -> None:
         """Load the weights of those that have some."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dubflow.errors import BadInput, WrongUse
+from dubflow.errors import BadInput
 from dubflow.judging.card.functions import Answer, Measured, Unmeasured
 from dubflow.judging.card.items import BenchmarkItem, Subject
 from dubflow.judging.card.rows import JudgePin, Metric
@@ -16,7 +16,7 @@ from dubflow.judging.catalogue import listing
 from dubflow.judging.content import ErrorRate, character_error_rate, word_error_rate
 from dubflow.judging.grid_recogniser import GridRecogniser, is_command
 from dubflow.judging.legacy_content import legacy_word_error_rate
-from dubflow.judging.pins import offline_pin
+from dubflow.judging.pins import offline_pin, why_missing
 from dubflow.judging.recogniser import SAMPLE_RATE, Recogniser
 from dubflow.media.decode import read_audio
 
@@ -41,11 +41,7 @@ class GridWords:
 
     def missing(self) -> str | None:
         """Which package is not installed."""
-        try:
-            offline_pin(self.judge)
-        except WrongUse as error:
-            return str(error)
-        return None
+        return why_missing(self.judge)
 
     def prepare(self) -> None:
         """Load the model and the grammar."""
