@@ -33,6 +33,8 @@ BY_HAND = {
     "pip-licenses": "MIT",
     "setuptools": "MIT",
     "uv": "Apache-2.0 OR MIT",
+    "httpx2-jsfetch": "BSD-3-Clause",
+    "sigstore-models": "MIT",
 }
 INTRODUCTION = """# Licences of the dependencies
 

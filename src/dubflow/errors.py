@@ -100,6 +100,9 @@ EXTRAS = {
     "resemblyzer": "judging",
     "scipy": "judging",
     "speechmos": "judging",
+    "transformers": "judges",
+    "model_signing": "registry",
+    "kfp": "pipelines",
     "dvc": "data",
 }
 """Importable modules that only an extra brings, and which."""
