@@ -1,0 +1,1 @@
+"""Judges whose large networks somebody brings: loaded from files that are named, never fetched by themselves."""
