@@ -154,3 +154,34 @@ def test_a_metric_without_a_worst_value_has_no_intention_to_treat_row() -> None:
     shown = Metric(**WER.model_dump() | {"name": "rate", "better": "none", "aggregate": "mean", "worst": None})
     rows = [ClipScore(clip=str(place), status="ok", values={"rate": 1.0 * place}) for place in range(3)]
     assert {one.population for one in aggregates(rows, [shown])} == {"successes"}
+
+
+def _unjudged(row: ClipScore) -> ClipScore:
+    values = row.values | {"wer": None}
+    return row.model_copy(
+        update={"values": values, "weights": {}, "reasons": {"wer": "the judge broke"}, "blame": {"wer": "judge"}}
+    )
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.tuples(st.integers(1, 12), st.integers(0, 12), st.booleans()), min_size=1, max_size=12))
+def test_what_a_judge_failed_on_leaves_every_figure_and_is_counted(clips: list[tuple[int, int, bool]]) -> None:
+    rows = [_row(place, words, min(errors, words)) for place, (words, errors, _) in enumerate(clips)]
+    broke = [_unjudged(row) if failed else row for row, (_, _, failed) in zip(rows, clips, strict=True)]
+    judged = [row for row, (_, _, failed) in zip(rows, clips, strict=True) if not failed]
+    found = [one for one in aggregates(broke, [WER], rounds=20) if one.by == "all"]
+    alone = [one for one in aggregates(judged, [WER], rounds=20) if one.by == "all"]
+    assert [(one.population, one.value, one.clips, one.at_worst) for one in found] == [
+        (one.population, one.value, one.clips, one.at_worst) for one in alone
+    ]
+    assert all(one.unjudged == len(rows) - len(judged) for one in found)
+
+
+def test_a_metric_that_nobody_judged_is_a_gap_and_never_a_figure_of_the_failures() -> None:
+    rows = [_unjudged(_row(0, 4, 1)), _unjudged(_row(1, 4, 1)), _row(2, 4, None)]
+    others = {"secs": 0.5, "av_offset": 0.0}
+    told = [row.model_copy(update={"values": row.values | others}) if row.values else row for row in rows]
+    card = build_card(told, METRICS, PROTOCOL, benchmark="sample", system="ours", world="embedded", rounds=20)
+    assert not [one for one in card.aggregates if one.metric == "wer"]
+    assert card.gaps == {"wer": "recogniser failed on all 2 clips that it could judge: the judge broke"}
+    assert _one(card.aggregates, "secs", "successes").value == 0.5

@@ -2,8 +2,9 @@
 
 Dropping what failed rewards a system for failing on what is hard. So beside the figure of the successes stands one of
 everything that was asked for (intention to treat, as in clinical trials): a clip that failed, is missing, or cannot be
-measured by its own doing counts at the metric's worst value. Only what has nothing to measure for any system (blame
-``item``) is left out of both.
+measured by its own doing counts at the metric's worst value. Left out of both is what is not the system's doing: what
+has nothing to measure for any system (blame ``item``), and what a judge failed on (blame ``judge``), which is counted
+beside the figure as unjudged.
 """
 
 from __future__ import annotations
@@ -42,12 +43,14 @@ class Contributions:
     Attributes:
         over: numerators ``[n]``. under: denominators ``[n]``, 0 for clips that do not count.
         counted: whether the clip counts ``[n]``. at_worst: whether it counts at its worst ``[n]``.
+        unjudged: whether its judge failed on it ``[n]``; such a clip does not count.
     """
 
     over: Floats
     under: Floats
     counted: NDArray[np.bool_]
     at_worst: NDArray[np.bool_]
+    unjudged: NDArray[np.bool_]
 
 
 def contributions(rows: Sequence[ClipScore], metric: Metric, population: Population) -> Contributions:
@@ -63,14 +66,15 @@ def contributions(rows: Sequence[ClipScore], metric: Metric, population: Populat
     known = [pair for pair in pairs if pair is not None]
     over, under = np.zeros(len(rows)), np.zeros(len(rows))
     at_worst = np.zeros(len(rows), dtype=bool)
+    blame = [row.blamed(metric.name) for row in rows]
     for place, (row, pair) in enumerate(zip(rows, pairs, strict=True)):
         if pair is not None:
             over[place], under[place] = pair
-        elif population == "intention_to_treat" and metric.worst is not None and row.blamed(metric.name) != "item":
+        elif population == "intention_to_treat" and metric.worst is not None and blame[place] == "clip":
             over[place], under[place] = _worst(row, metric, metric.worst, known)
             at_worst[place] = True
     measured = np.array([pair is not None for pair in pairs], dtype=bool)
-    return Contributions(over, under, measured | at_worst, at_worst)
+    return Contributions(over, under, measured | at_worst, at_worst, np.array([one == "judge" for one in blame], bool))
 
 
 def _measured(row: ClipScore, metric: Metric) -> tuple[float, float] | None:
@@ -135,6 +139,8 @@ def aggregates(
                 over, under = table[places, 2 * index].sum(), table[places, 2 * index + 1].sum()
                 if under <= 0 or (population == "intention_to_treat" and metric.worst is None):
                     continue
+                if one.unjudged[places].any() and one.at_worst[places].sum() == one.counted[places].sum():
+                    continue  # failures alone, where nobody judged what was delivered
                 sure = np.isfinite(lows[index])
                 found.append(
                     Aggregate(
@@ -149,6 +155,7 @@ def aggregates(
                         resampled=resample if sure else "none",
                         clips=int(one.counted[places].sum()),
                         at_worst=int(one.at_worst[places].sum()),
+                        unjudged=int(one.unjudged[places].sum()),
                     )
                 )
     return tuple(found)
@@ -188,6 +195,8 @@ def build_card(
 ) -> ScoreCard:
     """The card of ``rows``; ``of_sets`` are the figures of metrics that judge a whole set (FID, FVD).
 
+    A metric whose judge failed on every clip that it was to judge has no figure; the card's ``gaps`` say so by its name.
+
     Raises:
         BadInput: ``judging.nothing_to_judge``, ``judging.no_weights``.
         pydantic.ValidationError: where rows, metrics and protocol do not belong together.
@@ -201,7 +210,7 @@ def build_card(
         package=package,
         world=world,
         metrics=tuple(metrics),
-        gaps=dict(gaps or {}),
+        gaps=_nowhere_judged(rows, metrics, made) | dict(gaps or {}),
         aggregates=(*made, *of_sets),
         success_rate=rate,
         licences=tuple(licences),
@@ -210,3 +219,15 @@ def build_card(
         rows_digest=rows_digest(rows),
         rows=tuple(rows),
     )
+
+
+def _nowhere_judged(rows: Sequence[ClipScore], metrics: Sequence[Metric], made: Sequence[Aggregate]) -> dict[str, str]:
+    """Metrics that have no figure because their judge failed, and the first reason."""
+    there = {one.metric for one in made if one.population == "successes"}
+    found: dict[str, str] = {}
+    for metric in metrics:
+        failed = [row for row in rows if row.blamed(metric.name) == "judge"]
+        if failed and metric.name not in there:
+            reason = failed[0].reasons[metric.name]
+            found[metric.name] = f"{metric.judge} failed on all {len(failed)} clips that it could judge: {reason}"
+    return found

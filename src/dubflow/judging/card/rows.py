@@ -78,7 +78,7 @@ class ClipScore(Strict):
 
     A metric without a value has a reason, and somebody whose doing it was: the ``item`` (no such thing to measure, for
     whatever system: left out of every aggregate), the ``clip`` (the system's doing: counts at its worst), or the
-    ``judge`` (ours: counts at its worst, and no verdict rests on such a card).
+    ``judge`` (ours: left out and counted as unjudged, and no verdict rests on such a card).
     """
 
     clip: str = Field(min_length=1, description="Id of the benchmark's item.")
@@ -191,6 +191,7 @@ class Aggregate(Strict):
     resampled: Literal["clip", "speaker", "none"] = "clip"
     clips: int = Field(gt=0, description="That the figure rests on.")
     at_worst: int = Field(default=0, ge=0, description="Of these, clips that had no value and count at their worst.")
+    unjudged: int = Field(default=0, ge=0, description="Clips beside these on which the judge failed.")
 
 
 class ScoreCard(Strict):

@@ -104,7 +104,8 @@ def _axis(metric: Metric, sides: Sequence[Side]) -> tuple[float, float] | None:
 def _basis(found: Aggregate) -> str:
     level = "" if found.level == _USUAL_LEVEL or found.low is None else f", {100 * found.level:g} % interval"
     worst = f", {found.at_worst} at worst" if found.at_worst else ""
-    return f" n = {found.clips}{worst}{level}"
+    unjudged = f", {found.unjudged} unjudged" if found.unjudged else ""
+    return f" n = {found.clips}{worst}{unjudged}{level}"
 
 
 def _why_absent(metric: Metric, card: ScoreCard) -> str:

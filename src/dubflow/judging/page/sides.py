@@ -22,8 +22,7 @@ class Side:
     def figure(self, metric: Metric, population: Population, by: Slicing = "all", group: str = ALL) -> Aggregate | None:
         """The aggregate of exactly that, where the card has it.
 
-        None as well where the metric's judge was missing: a clip that nobody could judge counts at its worst in an
-        aggregate, which must not be shown as what the system scored.
+        None as well where the card says that the metric's judge was missing, whoever made the card.
         """
         if metric.judge in self.card.gaps:
             return None
