@@ -140,6 +140,13 @@ def test_failures_are_rows(place: Path) -> None:
     assert mean.value == pytest.approx(row(card, "b/1").values["rms"] / 3)
 
 
+def test_a_known_failure_counts_with_its_reason_whatever_file_lies_there(place: Path) -> None:
+    card = judged(place, failures={"a/2": "no voice for this language"})
+    assert (row(card, "a/2").status, row(card, "a/2").reason) == ("failed", "no voice for this language")
+    assert sorted(asked(place)) == ["a/1", "b/1", "b/2"]
+    assert card.success_rate == 0.75
+
+
 def test_a_judge_that_fails_is_blamed_and_asked_again(place: Path) -> None:
     moods = {"a/1": "nan", "a/2": "crash", "b/1": "refuse", "b/2": "forget"}
     notes: list[str] = []

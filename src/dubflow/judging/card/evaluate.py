@@ -53,6 +53,7 @@ def evaluate(
     sample_rate: int,
     crops: Mapping[str, str] | None = None,
     set_functions: Sequence[SetFunction] = (),
+    failures: Mapping[str, str] | None = None,
     resample: Resampled = "clip",
     workers: int | None = None,
     progress: Progress | None = None,
@@ -65,6 +66,8 @@ def evaluate(
         cache: folder of what judges said; may be shared between systems and benchmarks.
         sample_rate: Hz that the judges hear at. crops: what defines the crops that they see.
         set_functions: judges of a whole set, asked about all clips that were delivered.
+        failures: items that the system is known to have failed on, and why; a file that lies there all the same is
+            an older one and not looked at.
 
     Raises:
         BadInput: ``judging.no_judge`` where all are missing, ``judging.two_clips`` where an item has several,
@@ -80,9 +83,10 @@ def evaluate(
         raise BadInput("judging.no_judge", "No judge can work on this machine.", "; ".join(gaps.values()))
     for judge, why in sorted(gaps.items()):
         report.note(f"{judge} is missing: {why}")
-    found = find_clips(benchmark, clips)
+    failed = dict(failures or {})
+    found = {item: path for item, path in find_clips(benchmark, clips).items() if item not in failed}
     sweep(cache)
-    jobs = [Job(item, found.get(item.id), root) for item in benchmark.items]
+    jobs = [Job(item, found.get(item.id), root, failed.get(item.id, "")) for item in benchmark.items]
     report.expect(len(jobs))
     heard = content_key({"sample_rate": sample_rate, "crops": dict(crops or {})})
     scored: list[ClipScore] = []

@@ -25,11 +25,12 @@ from dubflow.media.probe import probe
 
 @dataclass(frozen=True)
 class Job:
-    """An item and the system's clip of it, if there is one."""
+    """An item and the system's clip of it, if there is one; ``failure`` says why the system has none."""
 
     item: BenchmarkItem
     clip: Path | None
     root: Path
+    failure: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ def score_job(job: Job, *, functions: Sequence[MetricFunction], cache: Path, hea
         WrongUse: what a judge's ``prepare`` raises.
     """
     item = job.item
+    if job.failure:
+        return Scored(_failed(item, functions, "failed", job.failure), cached=False)
     if job.clip is None:
         return Scored(_failed(item, functions, "missing", "There is no clip of this item."), cached=False)
     try:
