@@ -195,7 +195,7 @@ def build_card(
 ) -> ScoreCard:
     """The card of ``rows``; ``of_sets`` are the figures of metrics that judge a whole set (FID, FVD).
 
-    A metric whose judge failed on every clip that it was to judge has no figure; the card's ``gaps`` say so by its name.
+    A metric whose judge failed on every clip that it was to judge has no figure; the card's ``gaps`` say so by name.
 
     Raises:
         BadInput: ``judging.nothing_to_judge``, ``judging.no_weights``.
