@@ -24,13 +24,13 @@ from dubflow.judging.edges import edge_error, speech_edges
 from dubflow.judging.ge2e import Ge2eSpeaker
 from dubflow.judging.intensity import intensity_correlation
 from dubflow.judging.lengths import duration_error_s
+from dubflow.judging.likeness import NO_REFERENCE, NO_VOICE, likeness, voice_of
 from dubflow.judging.mcd import mcd_dtw, mcd_plain, spectra_of
 from dubflow.judging.pesq import pesq_score
 from dubflow.judging.pins import offline_pin, why_missing
 from dubflow.judging.prosody import prosody_error
 from dubflow.judging.recogniser import SAMPLE_RATE
 from dubflow.judging.stoi import stoi_score
-from dubflow.judging.voice import paired_similarity
 from dubflow.media.decode import read_audio
 
 Wave = NDArray[np.float32]
@@ -78,18 +78,19 @@ class SoundJudge:
         if self.judge == "dnsmos":
             return _opinions(self._tool, clip)
         if self.judge == "ge2e":
-            return {"secs": _likeness(self._tool, subject, clip)}
+            wanted = voice_of(subject)
+            return {"secs": NO_VOICE if wanted is None else likeness(self._tool, clip, wanted)}
         answers = _plain(subject, clip) if self.judge == "code" else {}
         true = subject.files.get("reference")
         if true is None:
-            return {metric.name: _NO_REFERENCE for metric in self.metrics} | answers
+            return {metric.name: NO_REFERENCE for metric in self.metrics} | answers
         return answers | _compared(_PAIRWISE[self.judge], read_audio(true, SAMPLE_RATE), clip)
 
     def when_failed(self, item: BenchmarkItem) -> Mapping[str, Answer]:
         """What the item has nothing to measure of."""
         if self.judge in ("dnsmos", "code", "ge2e") or item.reference is not None:
             return {}
-        return {metric.name: _NO_REFERENCE for metric in self.metrics}
+        return {metric.name: NO_REFERENCE for metric in self.metrics}
 
 
 def sound_judges() -> tuple[SoundJudge, ...]:
@@ -105,7 +106,6 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "ge2e": ("secs",),
     "dnsmos": ("dnsmos_signal", "dnsmos_background", "dnsmos_overall", "dnsmos_p808"),
 }
-_NO_REFERENCE = Unmeasured("The item has no true recording to compare with.", "item")
 
 
 def _edges(true: Wave, made: Wave) -> dict[str, float | None]:
@@ -176,20 +176,6 @@ def _tried(compare: Pairwise, true: Wave, made: Wave) -> tuple[Mapping[str, floa
         return compare(true, made), "One of the recordings has nothing to compare (silence, or no pitch)."
     except BadInput as error:
         return {}, str(error)
-
-
-def _likeness(encoder: Ge2eSpeaker, subject: Subject, clip: Wave) -> Answer:
-    file = subject.files.get("voice") or subject.files.get("reference") or subject.files.get("source")
-    if file is None:
-        return Unmeasured("The item has no recording of the voice.", "item")
-    try:
-        wanted = encoder.embed(read_audio(file, SAMPLE_RATE))
-    except BadInput as error:
-        return Unmeasured(f"The voice to be had: {error}", "item")
-    try:
-        return Measured(float(paired_similarity(encoder.embed(clip)[None], wanted[None])[0]))
-    except BadInput as error:
-        return Unmeasured(str(error), "clip")
 
 
 def _opinions(judge: Dnsmos, clip: Wave) -> dict[str, Answer]:
