@@ -54,6 +54,7 @@ def evaluate(
     crops: Mapping[str, str] | None = None,
     set_functions: Sequence[SetFunction] = (),
     failures: Mapping[str, str] | None = None,
+    gaps: Mapping[str, str] | None = None,
     resample: Resampled = "clip",
     workers: int | None = None,
     progress: Progress | None = None,
@@ -68,6 +69,7 @@ def evaluate(
         set_functions: judges of a whole set, asked about all clips that were delivered.
         failures: items that the system is known to have failed on, and why; a file that lies there all the same is
             an older one and not looked at.
+        gaps: metrics that nobody is asked about, and why; the card names them.
 
     Raises:
         BadInput: ``judging.no_judge`` where all are missing, ``judging.two_clips`` where an item has several,
@@ -76,12 +78,13 @@ def evaluate(
     """
     report = progress or Silent()
     judges: list[Judge] = [*functions, *set_functions]
-    gaps = {one.judge: why for one in judges if (why := one.missing()) is not None}
-    present = [one for one in functions if one.judge not in gaps]
-    of_all = [one for one in set_functions if one.judge not in gaps]
+    absent = {one.judge: why for one in judges if (why := one.missing()) is not None}
+    present = [one for one in functions if one.judge not in absent]
+    of_all = [one for one in set_functions if one.judge not in absent]
     if not present and not of_all:
-        raise BadInput("judging.no_judge", "No judge can work on this machine.", "; ".join(gaps.values()))
-    for judge, why in sorted(gaps.items()):
+        why_none = "; ".join(sorted({*absent.values(), *(gaps or {}).values()}))
+        raise BadInput("judging.no_judge", "No judge can work on this machine.", why_none)
+    for judge, why in sorted(absent.items()):
         report.note(f"{judge} is missing: {why}")
     failed = dict(failures or {})
     found = {item: path for item, path in find_clips(benchmark, clips).items() if item not in failed}
@@ -99,7 +102,7 @@ def evaluate(
     sets = score_sets(of_all, subjects, cache, heard)
     for name, reason in sets.reasons.items():
         report.note(f"{name} of the whole set has no figure: {reason}")
-    asked = [one for one in judges if one.judge not in gaps]
+    asked = [one for one in judges if one.judge not in absent]
     metrics = tuple(metric for one in asked for metric in one.metrics)
     pins = {one.judge: one.pin for one in asked}
     return build_card(
@@ -110,7 +113,7 @@ def evaluate(
         system=system.name,
         world=benchmark.world,
         package=system.package,
-        gaps=gaps | sets.reasons,
+        gaps={**(gaps or {}), **absent, **sets.reasons},
         licences=system.licences,
         lineage=system.lineage,
         costs=system.costs,
