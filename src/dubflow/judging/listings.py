@@ -74,14 +74,20 @@ JUDGES = {
     "ge2e": JudgeKind("Resemblyzer's GE2E speaker encoder, which carries its weights"),
     "dnsmos": JudgeKind("the DNSMOS networks that speechmos carries"),
     "embedded-face": JudgeKind("fixed measures of the picture, a stand-in that never learnt faces"),
-    "whisper": JudgeKind("Whisper", "No general recogniser carries its weights; name a Whisper model."),
-    "eres2net": JudgeKind("ERes2Net", "ERes2Net's weights are not here; name them (3D-Speaker, Apache-2.0)."),
-    "utmos": JudgeKind("UTMOS", "UTMOS's weights are not here; name them."),
-    "emotion2vec": JudgeKind("emotion2vec", "No emotion encoder carries its weights, and none is built in: bring one."),
-    "syncnet": JudgeKind("SyncNet", "SyncNet's weights are not here; name them."),
-    "arcface": JudgeKind("ArcFace", "No face recogniser carries its weights; name an ArcFace network."),
-    "inception": JudgeKind("Inception v3", "Inception's weights are not here; name them."),
-    "i3d": JudgeKind("I3D", "I3D's weights are not here; name them."),
+    "whisper": JudgeKind("Whisper", "No general recogniser carries its weights; name a Whisper model (full.whisper)."),
+    "eres2net": JudgeKind(
+        "ERes2Net", "ERes2Net's weights are not here; name them (full.eres2net; 3D-Speaker, Apache-2.0)."
+    ),
+    "utmos": JudgeKind("UTMOS", "UTMOS's weights are not here; name them (full.utmos)."),
+    "emotion": JudgeKind(
+        "an encoder of emotion",
+        "No emotion encoder carries its weights; name one that transformers reads (full.emotion; emotion2vec itself is "
+        "in FunASR's format, which is not read).",
+    ),
+    "syncnet": JudgeKind("SyncNet", "SyncNet's weights are not here; name them (full.syncnet)."),
+    "arcface": JudgeKind("ArcFace", "No face recogniser carries its weights; name an ArcFace network (full.arcface)."),
+    "inception": JudgeKind("Inception v3", "Inception's weights are not here; name them (full.inception)."),
+    "i3d": JudgeKind("I3D", "I3D's weights are not here; name them (full.i3d)."),
 }
 """Every kind by name."""
 
@@ -207,7 +213,7 @@ _PROSODY = (
     Listing(
         "emo_sim", "prosody", "", "higher", -1.0,
         "Cosine of the emotion embeddings of the dub and of the true recording (DiFlowDubber, Table 5: emotion2vec).",
-        _COSINE, None, None, lacking="emotion2vec",
+        _COSINE + " DiFlowDubber's are emotion2vec's.", None, "emotion",
     ),
 )  # fmt: skip
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dubflow.errors import BadInput
+from dubflow.errors import BadInput, WrongUse
 from dubflow.judging.card.rows import JudgePin
 from dubflow.media.digest import sha256_file
 
@@ -70,7 +70,33 @@ def weights_pin(path: str | Path, version: str, settings: Mapping[str, str | int
     Raises:
         BadInput: ``media.missing`` and the like.
     """
-    return JudgePin(version=version, sha256=_digest(Path(path)), settings=dict(settings))
+    return JudgePin(version=version, sha256=weights_digest(path), settings=dict(settings))
+
+
+def weights_digest(path: str | Path) -> str:
+    """SHA-256 of a file, read once a process as long as it does not change.
+
+    Raises:
+        BadInput: ``media.missing`` and the like.
+    """
+    path = Path(path)
+    if not path.is_file():
+        return sha256_file(path)  # which says what is wrong with it
+    found = path.stat()
+    return _digest_of_state(path.resolve(), found.st_size, found.st_mtime_ns)
+
+
+def named(path: Path | None, kind: str) -> Path:
+    """The file of a judge of that kind (of the catalogue).
+
+    Raises:
+        WrongUse: ``judging.weights_not_named``.
+    """
+    from dubflow.judging.catalogue import JUDGES
+
+    if path is None:
+        raise WrongUse("judging.weights_not_named", f"No weights are named for {JUDGES[kind].what}.", JUDGES[kind].gap)
+    return path
 
 
 def why_no_weights(path: str | Path | None, kind: str, setting: str) -> str | None:
@@ -88,14 +114,6 @@ def _stripped(name: str, prefixes: Sequence[str]) -> str:
     return next((name.removeprefix(prefix) for prefix in prefixes if name.startswith(prefix)), name)
 
 
-def _digest(path: Path) -> str:
-    if not path.is_file():
-        return sha256_file(path)  # which says what is wrong with it
-    found = path.stat()
-    return _digest_of_state(path.resolve(), found.st_size, found.st_mtime_ns)
-
-
 @lru_cache(maxsize=32)
 def _digest_of_state(path: Path, size: int, changed_ns: int) -> str:
-    """Large files are read once a process, as long as they do not change."""
     return sha256_file(path)

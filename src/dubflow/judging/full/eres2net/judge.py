@@ -16,7 +16,7 @@ from dubflow.judging.card.items import BenchmarkItem, Subject
 from dubflow.judging.card.rows import JudgePin, Metric
 from dubflow.judging.catalogue import listing
 from dubflow.judging.full.eres2net.fbank import SHIFT, WINDOW, kaldi_fbank
-from dubflow.judging.full.weights import load_into, read_state, weights_pin, why_no_weights
+from dubflow.judging.full.weights import load_into, named, read_state, weights_digest, weights_pin, why_no_weights
 from dubflow.judging.likeness import NO_VOICE, likeness, voice_of
 from dubflow.judging.recogniser import SAMPLE_RATE, checked_waveform
 from dubflow.media.decode import read_audio
@@ -44,16 +44,15 @@ class Eres2NetSpeaker:
         from dubflow.judging.full.eres2net.network import LAYOUTS, ERes2Net
 
         self._device = device
-        self._variant = variant
-        self._pin = weights_pin(weights, f"eres2net-{variant}", {})
         network = ERes2Net(LAYOUTS[variant])
         load_into(network, read_state(weights), what=f"ERes2Net ({variant})")
         self._network: ERes2Net = network.to(device)
+        self._id = f"eres2net-{variant}-{weights_digest(weights)[:16]}"
 
     @property
     def id(self) -> str:
         """Variant and the start of the weights' hash."""
-        return f"eres2net-{self._variant}-{(self._pin.sha256 or '')[:16]}"
+        return self._id
 
     def embed(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
         """Vector ``[192]`` (of any length) of a 16 kHz mono waveform ``[N]`` in -1..1; level hardly counts, as the
@@ -95,7 +94,7 @@ class VSimJudge:
     @property
     def pin(self) -> JudgePin:
         """Variant, hash of the weights, device."""
-        return weights_pin(self.weights or "", f"eres2net-{self.variant}", {"device": self.device})
+        return weights_pin(named(self.weights, self.judge), f"eres2net-{self.variant}", {"device": self.device})
 
     def missing(self) -> str | None:
         """Why its weights are not there."""
@@ -103,8 +102,8 @@ class VSimJudge:
 
     def prepare(self) -> None:
         """Load the network."""
-        if self._encoder is None and self.weights is not None:
-            self._encoder = Eres2NetSpeaker(self.weights, self.variant, self.device)
+        if self._encoder is None:
+            self._encoder = Eres2NetSpeaker(named(self.weights, self.judge), self.variant, self.device)
 
     def score(self, subject: Subject) -> Mapping[str, Answer]:
         """Cosine of the clip's voice and of the one that it was to have."""

@@ -12,6 +12,7 @@ Published by 3D-Speaker (Apache-2.0): ``speech_eres2net_sv_en_voxceleb_16k``, 6.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -90,9 +91,7 @@ class Block(nn.Module):
         self.bn3 = nn.BatchNorm2d(leaving)
         self.shortcut = nn.Sequential()
         if stride != 1 or entering != leaving:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(entering, leaving, 1, stride, bias=False), nn.BatchNorm2d(leaving)
-            )
+            self.shortcut = nn.Sequential(nn.Conv2d(entering, leaving, 1, stride, bias=False), nn.BatchNorm2d(leaving))
 
     def forward(self, picture: Tensor) -> Tensor:
         """``[B, entering, bands, frames]`` to ``[B, leaving, bands / stride, frames / stride]``."""
@@ -122,8 +121,7 @@ class ERes2Net(nn.Module):
         )
         leaving = [expansion * one for one in planes]
         self.layer1_downsample, self.layer2_downsample, self.layer3_downsample = (
-            nn.Conv2d(here, there, 3, 2, padding=1, bias=False)
-            for here, there in zip(leaving[:-1], leaving[1:], strict=True)
+            nn.Conv2d(here, there, 3, 2, padding=1, bias=False) for here, there in pairwise(leaving)
         )
         self.fuse_mode12, self.fuse_mode123, self.fuse_mode1234 = (Fusion(one) for one in leaving[1:])
         self.seg_1 = nn.Linear(2 * leaving[-1] * (BANDS // 2**HALVINGS), DIMENSIONS)
