@@ -16,6 +16,9 @@ HairStyle = Literal["short", "crop", "quiff", "bob", "long", "wavy", "bun", "cur
 Beard = Literal["none", "stubble", "moustache", "goatee", "full"]
 Glasses = Literal["none", "round", "square", "thin"]
 Collar = Literal["crew", "vneck", "shirt", "turtleneck", "hoodie"]
+Figure = Literal["human", "cat", "fox", "robot", "clay"]
+CREATURES: Final[tuple[Figure, ...]] = ("cat", "fox", "robot", "clay")
+"""Figures that are no human beings; each takes its colours and proportions from somebody's look."""
 
 _SKINS: Final[tuple[Colour, ...]] = (
     (0.96, 0.80, 0.71),

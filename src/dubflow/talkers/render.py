@@ -92,8 +92,6 @@ def render_corpus(
         WrongUse: as :func:`dubflow.talkers.scenes.plan_corpus`; ``talkers.other_corpus`` when ``out`` holds clips that
             this plan has not; ``talkers.already_rendering`` when another run is at work there.
     """
-    out = Path(out)
-    started = time.monotonic()
     settings = settings or TalkerSettings()
     if size is not None:
         settings = validated(TalkerSettings, {**settings.model_dump(), "size": size}, "size")
@@ -113,6 +111,31 @@ def render_corpus(
             "espeakng_loader": version("espeakng-loader"),
         },
     )
+    return render_plans(out, plans, header, workers=workers, progress=progress)
+
+
+def render_plans(
+    out: Path,
+    plans: Sequence[ClipPlan],
+    header: CorpusHeader,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> RenderReport:
+    """Render clips that somebody has planned into the corpus ``out``, or what is missing there.
+
+    Args:
+        plans: with ids of the form ``speaker/name``, each once. header: what the corpus says of itself; equal headers
+            and plans give equal files. workers, progress: as :func:`render_corpus`.
+
+    Raises:
+        WrongUse: ``talkers.nothing_to_render`` without plans, ``talkers.other_corpus``, ``talkers.already_rendering``.
+        BadInput: ``corpora.duplicate_id``.
+    """
+    out, started = Path(out), time.monotonic()
+    if not plans:
+        raise WrongUse("talkers.nothing_to_render", "There are no plans to render.", "Give at least one.")
+    header = header.model_copy(update={"clips": len(plans)})
     busy = WrongUse(
         "talkers.already_rendering",
         f"Another run is rendering into {out}.",
@@ -191,7 +214,7 @@ def _row(plan: ClipPlan, sound: Soundtrack, sha256: str) -> ClipRow:
         sha256=sha256,
         transcript=" ".join(turn.script.text for turn in plan.turns),
         language=plan.turns[0].script.language,
-        speaker=plan.people[0].speaker,
+        speaker=plan.people[plan.turns[0].person].speaker,
         licence=LICENCE,
         split=plan.split,
         duration=sound.duration,
@@ -213,6 +236,7 @@ def _tags(plan: ClipPlan) -> tuple[str, ...]:
     kind = "plain" if plan.voices_only and plan.kind not in AUDIBLE_KINDS else plan.kind
     tags = [kind, "grid" if plan.is_grid else "salad" if plan.turns[0].script.is_salad else "free"]
     tags += [f"occluder_{plan.occluder}"] if kind == "occluded" else []
+    tags += [plan.figure] if kind == "non_human" else []
     tags += ["background_events"] if plan.events else []
     tags += ["voices_only"] if plan.voices_only else []
     return tuple(tags)

@@ -18,7 +18,7 @@ from dubflow.config import Strict
 from dubflow.corpora.manifest import Split
 from dubflow.errors import WrongUse
 from dubflow.talkers.events import EVENT_KINDS, EventKind, SoundEvent
-from dubflow.talkers.look import Look, Presentation
+from dubflow.talkers.look import CREATURES, Figure, Look, Presentation
 from dubflow.talkers.phrasebook import phrasebook
 from dubflow.talkers.scripts import FreeSentence, GridCommand, Script, WordSalad
 from dubflow.talkers.settings import Kind, TalkerSettings
@@ -97,6 +97,11 @@ class ClipPlan(Strict):
     switch_gap_s: float
     yaw: float = Field(0.0, description="Radians the head is turned by throughout (profile).")
     occluder: str = Field("none", description="What hides a part of the face.")
+    figure: Figure = Field(
+        default="human",
+        exclude_if=lambda value: value == "human",  # plans keep the digests they had before there were others
+        description="As what the people are drawn.",
+    )
     events: tuple[PlannedEvent, ...] = ()
 
     @property
@@ -209,6 +214,7 @@ def _plan_clip(
         yaw=float(rng.uniform(*_PROFILE_YAW)) * (1 if rng.random() < 0.5 else -1) if kind == "profile" else 0.0,
         occluder=_OCCLUDERS[int(rng.integers(len(_OCCLUDERS)))] if kind == "occluded" else "none",
         events=_events(rng, settings.event_share),
+        figure=CREATURES[int(rng.integers(len(CREATURES)))] if kind == "non_human" else "human",
     )
 
 

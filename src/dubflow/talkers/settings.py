@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from dubflow.config import Strict
 
-Kind = Literal["plain", "language_switch", "two_speakers", "no_face", "profile", "occluded", "low_light"]
+Kind = Literal["plain", "language_switch", "two_speakers", "no_face", "profile", "occluded", "low_light", "non_human"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 AUDIBLE_KINDS: tuple[Kind, ...] = ("plain", "language_switch", "two_speakers")
 """Kinds that can be told by ear; the others differ in their pictures alone."""
