@@ -30,11 +30,16 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0))
 
 
+def end_with_parent() -> None:
+    """Have the system end this process when its parent ends, however that ends; Linux only, as all of dubflow is."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 def _child_setup(packed_initializer: bytes) -> None:
     # The parent alone answers Ctrl-C and then ends the children; one traceback a worker helps nobody.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A parent that was killed cannot end its children; they would wait for its next item for ever.
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    end_with_parent()
     # A worker a core, each on one thread: nested thread pools only fight over the same cores.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"

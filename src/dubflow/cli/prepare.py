@@ -21,6 +21,11 @@ def prepare(
     out: Annotated[Path, typer.Option(help="Folder of the prepared set.")],
     preset: Annotated[str, typer.Option(help="A shipped preset or a YAML file.")] = "tiny",
     codec: Annotated[Path | None, typer.Option(help="Folder of a codec; without one there are no tokens.")] = None,
+    part: Annotated[str | None, typer.Option(help="Only a part, such as 0/4, the first of four.")] = None,
+    earlier: Annotated[
+        list[Path] | None,
+        typer.Option(help="A prepared set to take finished clips from, such as a part's; repeatable."),
+    ] = None,
     workers: Workers = None,
     as_json: Json = False,
     dry_run: DryRun = False,
@@ -31,6 +36,7 @@ def prepare(
     run goes on. Exit code 3 when a clip could not be prepared; the others are, and each failure stands with its reason.
     """
     from dubflow.config import load_preset
+    from dubflow.corpora.parts import Part
     from dubflow.corpora.prepare import prepare_corpus, survey_preparation
     from dubflow.corpora.settings import PrepareSettings
     from dubflow.speech.codecs.stored import load_codec
@@ -42,7 +48,10 @@ def prepare(
         sentence = "{clips} clips: {found} found done, {to_do} would be prepared; nothing was written (--dry-run)"
         emit(plan, as_json, lambda console: console.print(sentence.format(**plan), highlight=False))
         return
-    report = prepare_corpus(corpus, out, settings, codec=coder, workers=workers)
+    chosen = None if part is None else Part.parse(part)
+    report = prepare_corpus(
+        corpus, out, settings, codec=coder, workers=workers, part=chosen, earlier=tuple(earlier or ())
+    )
     emit({"out": str(out), **report.as_dict()}, as_json, lambda console: print_prepared(console, report, out))
     if report.failed:
         raise typer.Exit(ExitCode.BAD_INPUT)

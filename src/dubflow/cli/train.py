@@ -33,6 +33,12 @@ Track = Annotated[
     str | None,
     typer.Option(help="MLflow's URI, or none; by default DUBFLOW_MLFLOW_URI, or a database beside the run's folder."),
 ]
+Start = Annotated[
+    str | None, typer.Option(help="Stored model of this stage to begin with: a folder, or the starter's name.")
+]
+Devices = Annotated[int | None, typer.Option(min=1, help="Processes of a node; by default the preset's.")]
+Nodes = Annotated[int | None, typer.Option(min=1, help="Nodes, which torchrun or a cluster starts.")]
+Strategy = Annotated[str | None, typer.Option(help="With several processes: ddp or fsdp.")]
 
 
 @app.callback()
@@ -48,6 +54,10 @@ def tts(
     preset: Preset = "tiny",
     steps: Steps = None,
     seed: Seed = None,
+    start: Start = None,
+    devices: Devices = None,
+    nodes: Nodes = None,
+    strategy: Strategy = None,
     track: Track = None,
     as_json: Json = False,
     dry_run: DryRun = False,
@@ -61,9 +71,11 @@ def tts(
     from dubflow.diflow.training.settings import TtsTraining
     from dubflow.diflow.training.task import Task
 
-    settings = _with(load_preset(preset, "train_tts", TtsTraining), steps=steps, seed=seed)
+    given = {"steps": steps, "seed": seed, "devices": devices, "nodes": nodes, "strategy": strategy}
+    settings = _with(load_preset(preset, "train_tts", TtsTraining), given)
     nets = load_preset(preset, "nets", NetSettings)
-    _run(Task(data, codec, nets, settings, Path(preset).stem), out, track, as_json, dry_run)
+    task = Task(data, codec, nets, settings, Path(preset).stem, start=_found(start))
+    _run(task, out, track, as_json, dry_run)
 
 
 @app.command()
@@ -71,10 +83,14 @@ def dubber(
     data: Data,
     codec: Codec,
     out: Out,
-    teacher: Annotated[Path | None, typer.Option(help="Stored model of stage 1.")] = None,
+    teacher: Annotated[str | None, typer.Option(help="Stored model of stage 1: a folder, or starter-tts.")] = None,
     preset: Preset = "tiny",
     steps: Steps = None,
     seed: Seed = None,
+    start: Start = None,
+    devices: Devices = None,
+    nodes: Nodes = None,
+    strategy: Strategy = None,
     track: Track = None,
     as_json: Json = False,
     dry_run: DryRun = False,
@@ -88,12 +104,21 @@ def dubber(
     from dubflow.diflow.training.settings import DubberTraining
     from dubflow.diflow.training.task import Task
 
-    settings = _with(load_preset(preset, "train_dubber", DubberTraining), steps=steps, seed=seed)
+    given = {"steps": steps, "seed": seed, "devices": devices, "nodes": nodes, "strategy": strategy}
+    settings = _with(load_preset(preset, "train_dubber", DubberTraining), given)
     nets = load_preset(preset, "nets", NetSettings)
-    _run(Task(data, codec, nets, settings, Path(preset).stem, teacher), out, track, as_json, dry_run)
+    task = Task(data, codec, nets, settings, Path(preset).stem, _found(teacher), _found(start))
+    _run(task, out, track, as_json, dry_run)
 
 
-def _with(settings: Any, **given: int | None) -> Any:
+def _found(model: str | None) -> Path | None:
+    """A stored model's folder; the starter's are known by name."""
+    from dubflow.diflow.stored import find_model
+
+    return None if model is None else find_model(model)
+
+
+def _with(settings: Any, given: Mapping[str, int | str | None]) -> Any:
     from dubflow.config import validated
 
     changes = {name: value for name, value in given.items() if value is not None}

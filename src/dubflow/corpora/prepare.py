@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 
 from dubflow.corpora.cache import content_key
 from dubflow.corpora.manifest import ClipRow, CorpusManifest, read_manifest
+from dubflow.corpora.parts import Part, adopt_shards
 from dubflow.corpora.prepare_job import Job, Outcome, close_store, open_store, prepare_one, set_up_worker, use_tools
 from dubflow.corpora.prepared import (
     INDEX,
@@ -79,6 +80,8 @@ def prepare_corpus(
     *,
     codec: Codec | None = None,
     workers: int | None = None,
+    part: Part | None = None,
+    earlier: Sequence[Path] = (),
     report: Progress | None = None,
 ) -> PrepareReport:
     """Prepare the corpus folder ``corpus`` into the folder ``out``.
@@ -86,6 +89,8 @@ def prepare_corpus(
     Args:
         codec: encodes the waveforms when given; it must be picklable where there are several workers.
         workers: processes; by default one a core.
+        part: only these clips, so that several machines share a corpus.
+        earlier: prepared sets (such as those of the parts) whose clips are taken as they are where keys agree.
         report: told of every clip; by default a report on standard error.
 
     Returns:
@@ -98,10 +103,17 @@ def prepare_corpus(
     if report is None:
         total = len(read_manifest(corpus))
         with reporting("Preparing", total, "clips") as own:
-            return prepare_corpus(corpus, out, settings, codec=codec, workers=workers, report=own)
+            return prepare_corpus(
+                corpus, out, settings, codec=codec, workers=workers, part=part, earlier=earlier, report=own
+            )
     started = time.monotonic()
     manifest = read_manifest(corpus)
+    if part is not None:
+        manifest = part.of(manifest)
+        report.expect(len(manifest))
     tools = build_tools(settings, codec)
+    for folder in earlier:
+        adopt_shards(folder, Path(out))
     run = _Run(manifest, Path(out), settings, tools, workers or default_workers(), report)
     try:
         return run.to_the_end(started)

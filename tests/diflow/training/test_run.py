@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from diflow.training.room import NETS, STEPS, Clip, Room, clips_of, equal, weights, write_set
+from diflow.training.room import NETS, STEPS, Clip, Room, clips_of, equal, greatest_difference, weights, write_set
 from dubflow.corpora.prepared import PreparedSet
 from dubflow.diflow.nets.settings import NetSettings
 from dubflow.diflow.stored import load_model
@@ -148,6 +148,21 @@ def test_stage_two_is_prompted_with_the_reference_where_the_network_is(
     nets = NetSettings.model_validate(NETS | {"acoustic_prompt": True})
     task = replace(room.task("dubber", teacher=finished.model, steps=1, validate_aloud=1), nets=nets)
     assert load_model(train(task, tmp_path).model).facts.settings.acoustic_prompt
+
+
+def test_a_training_goes_on_from_a_stored_model_of_its_stage(room: Room, finished: TrainReport, tmp_path: Path) -> None:
+    """With next to no rate the result is the model that it began with; other stages and sizes are refused."""
+    still = replace(room.task(steps=1, rates={"default": 1e-12}, ema=None), start=finished.model)
+    report = train(still, tmp_path / "still")
+    assert greatest_difference(weights(report.model), weights(finished.model)) < 1e-6
+    moved = train(replace(room.task(steps=1), start=finished.model), tmp_path / "moved")
+    assert greatest_difference(weights(moved.model), weights(finished.model)) > 1e-4
+    assert "start" in json.loads((tmp_path / "moved" / RUN).read_text())
+    refused("diflow.other_run", WrongUse, room.task(steps=1), tmp_path / "moved")
+    dubber = replace(room.task("dubber", teacher=finished.model), start=finished.model)
+    refused("diflow.wrong_stage", WrongUse, dubber, tmp_path / "dubber")
+    other = NetSettings.model_validate(NETS | {"width": 2 * int(NETS["width"])})
+    refused("diflow.start_disagrees", BadInput, replace(still, nets=other), tmp_path / "other")
 
 
 def test_another_run_is_refused_with_what_differs(room: Room, finished: TrainReport, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ from dubflow.diflow.training.fitting import Fitting
 from dubflow.diflow.training.modules import DubberModule, StageModule, TtsModule
 from dubflow.diflow.training.processes import process_rank
 from dubflow.diflow.training.settings import TtsTraining
-from dubflow.diflow.training.task import Task, adopted, claim, sized
+from dubflow.diflow.training.task import Task, adopted, begun, claim, sized
 from dubflow.errors import WrongUse
 from dubflow.locking import alone_in
 from dubflow.progress import Progress, Silent
@@ -165,12 +165,17 @@ def _data(task: Task) -> PreparedData:
 def _module(task: Task, prepared: PreparedSet, data: PreparedData) -> StageModule:
     """The network with the weights that training begins with."""
     nets = sized(task.nets, prepared, data.train.clips[0])
-    teacher = task.read_teacher(prepared)
+    teacher, start = task.read_teacher(prepared), task.read_start(prepared)
     torch.manual_seed(task.settings.seed)
     if isinstance(task.settings, TtsTraining):
-        return TtsModule(TtsNetwork(nets), task.settings)
+        speaking = TtsNetwork(nets)
+        if start is not None:
+            begun(speaking, start)
+        return TtsModule(speaking, task.settings)
     network = DubberNetwork(nets)
-    if task.settings.adopt and teacher is not None:
+    if start is not None:
+        begun(network, start)
+    elif task.settings.adopt and teacher is not None:
         adopted(network, teacher.tts)
     else:  # what stage 1 has not taught must be learnt here
         network.start_alone()

@@ -14,7 +14,7 @@ from dubflow.corpora.prepared import PreparedSet
 from dubflow.diflow.nets.dubber import DubberNetwork
 from dubflow.diflow.nets.settings import NetSettings
 from dubflow.diflow.nets.tts import TtsNetwork
-from dubflow.diflow.stored import WEIGHTS, Stage, StoredModel, load_model, read_facts
+from dubflow.diflow.stored import WEIGHTS, Network, Stage, StoredModel, load_model, read_facts
 from dubflow.diflow.training.settings import DubberTraining, TtsTraining
 from dubflow.errors import BadInput, WrongUse
 from dubflow.media.digest import sha256_file
@@ -47,6 +47,7 @@ class Task:
         settings: of the stage, whose kind says which stage it is.
         preset: name of the preset, for the record.
         teacher: folder of the stored model of stage 1, for stage 2.
+        start: folder of a stored model of the same stage whose weights the training begins with.
     """
 
     data: Path
@@ -55,6 +56,7 @@ class Task:
     settings: TtsTraining | DubberTraining
     preset: str
     teacher: Path | None = None
+    start: Path | None = None
 
     @property
     def stage(self) -> Stage:
@@ -71,15 +73,16 @@ class Task:
         clips = sorted((clip, info.key, info.split or "") for clip, info in index.clips.items())
         settings = self.settings.model_dump(mode="json", exclude=_NOT_THE_RUN)
         settings["accumulate"] *= self.settings.devices * self.settings.nodes
-        return {
+        identity = {
             "format": FORMAT,
             "stage": self.stage,
             "preset": self.preset,
             "nets": self.nets.model_dump(mode="json"),
             "settings": settings,
             "data": hashlib.sha256(json.dumps([index.codec, clips]).encode()).hexdigest(),
-            "teacher": self._teacher_digest(),
+            "teacher": _weights_digest(self.teacher),
         }
+        return identity if self.start is None else identity | {"start": _weights_digest(self.start)}
 
     def tags(self, prepared: PreparedSet) -> dict[str, str]:
         """What a record of runs is searched by."""
@@ -108,11 +111,24 @@ class Task:
             )
         return codec
 
-    def _teacher_digest(self) -> str | None:
-        if self.teacher is None:
+    def read_start(self, prepared: PreparedSet) -> StoredModel | None:
+        """The model whose weights the training begins with, or None.
+
+        Raises:
+            WrongUse: ``diflow.wrong_stage``.
+            BadInput: ``diflow.codec_disagrees``, and what :func:`load_model` says.
+        """
+        if self.start is None:
             return None
-        read_facts(self.teacher)
-        return sha256_file(self.teacher / WEIGHTS)
+        model = load_model(self.start)
+        if model.facts.stage != self.stage:
+            raise WrongUse(
+                "diflow.wrong_stage",
+                f"{self.start} is of the stage {model.facts.stage}, the training of {self.stage}.",
+                "Name a model of the same stage.",
+            )
+        _check_codec(prepared, model, "model to start from")
+        return model
 
     def read_teacher(self, prepared: PreparedSet) -> StoredModel | None:
         """The model of stage 1, or None where none is asked for.
@@ -136,13 +152,41 @@ class Task:
             raise WrongUse(
                 "diflow.wrong_stage", f"{self.teacher} is no model of stage 1.", "dubflow train tts makes one."
             )
-        if model.facts.codec != prepared.index.codec:
-            raise BadInput(
-                "diflow.codec_disagrees",
-                f"{self.data} holds tokens of {prepared.index.codec}; the teacher speaks {model.facts.codec}.",
-                "Prepare the data with the teacher's codec: it lies in the model's folder.",
-            )
+        _check_codec(prepared, model, "teacher")
         return model
+
+
+def _weights_digest(model: Path | None) -> str | None:
+    if model is None:
+        return None
+    read_facts(model)
+    return sha256_file(model / WEIGHTS)
+
+
+def _check_codec(prepared: PreparedSet, model: StoredModel, what: str) -> None:
+    if model.facts.codec != prepared.index.codec:
+        raise BadInput(
+            "diflow.codec_disagrees",
+            f"{prepared.root} holds tokens of {prepared.index.codec}; the {what} speaks {model.facts.codec}.",
+            f"Prepare the data with the codec of the {what}: it lies in the model's folder.",
+        )
+
+
+def begun(network: Network, start: StoredModel) -> Network:
+    """The network with the weights of a stored one.
+
+    Raises:
+        BadInput: ``diflow.start_disagrees`` when they are of other figures.
+    """
+    try:
+        network.load_state_dict(start.network.state_dict(), strict=True)
+    except RuntimeError as error:
+        raise BadInput(
+            "diflow.start_disagrees",
+            f"{start.folder} has other parts or sizes than this preset's: {str(error).splitlines()[-1].strip()}",
+            "Train with the preset that it was trained with.",
+        ) from error
+    return network
 
 
 def sized(nets: NetSettings, prepared: PreparedSet, clip: str) -> NetSettings:
