@@ -21,6 +21,7 @@ from dubflow.judging.card.items import BenchmarkItem, Subject
 from dubflow.judging.card.rows import JudgePin, Metric
 from dubflow.judging.catalogue import listing
 from dubflow.judging.full.pretrained import load_model, load_part, model_pin, named_model, why_no_model
+from dubflow.judging.full.weights import why_no_device
 from dubflow.judging.likeness import NO_REFERENCE, likeness
 from dubflow.judging.recogniser import SAMPLE_RATE, checked_waveform
 from dubflow.media.decode import read_audio
@@ -112,7 +113,7 @@ class EmotionLikeness:
 
     def missing(self) -> str | None:
         """Why its model or transformers is not there."""
-        return why_no_model(self.model, self.judge, "emotion")
+        return why_no_model(self.model, self.judge, "emotion") or why_no_device(self.device)
 
     def prepare(self) -> None:
         """Load the encoder."""

@@ -110,6 +110,15 @@ def why_no_weights(path: str | Path | None, kind: str, setting: str) -> str | No
     return None
 
 
+def why_no_device(device: str) -> str | None:
+    """Why torch cannot compute on ``device`` here, or None."""
+    if device == "cpu":
+        return None
+    import torch
+
+    return None if torch.cuda.is_available() else f"Torch sees no device {device!r} here (the setting 'device')."
+
+
 def _stripped(name: str, prefixes: Sequence[str]) -> str:
     return next((name.removeprefix(prefix) for prefix in prefixes if name.startswith(prefix)), name)
 

@@ -16,7 +16,15 @@ from dubflow.judging.card.items import BenchmarkItem, Subject
 from dubflow.judging.card.rows import JudgePin, Metric
 from dubflow.judging.catalogue import listing
 from dubflow.judging.full.eres2net.fbank import SHIFT, WINDOW, kaldi_fbank
-from dubflow.judging.full.weights import load_into, named, read_state, weights_digest, weights_pin, why_no_weights
+from dubflow.judging.full.weights import (
+    load_into,
+    named,
+    read_state,
+    weights_digest,
+    weights_pin,
+    why_no_device,
+    why_no_weights,
+)
 from dubflow.judging.likeness import NO_VOICE, likeness, voice_of
 from dubflow.judging.recogniser import SAMPLE_RATE, checked_waveform
 from dubflow.media.decode import read_audio
@@ -98,7 +106,7 @@ class VSimJudge:
 
     def missing(self) -> str | None:
         """Why its weights are not there."""
-        return why_no_weights(self.weights, self.judge, "eres2net")
+        return why_no_weights(self.weights, self.judge, "eres2net") or why_no_device(self.device)
 
     def prepare(self) -> None:
         """Load the network."""

@@ -15,7 +15,7 @@ from dubflow.judging.card.functions import Answer, Measured
 from dubflow.judging.card.items import BenchmarkItem, Subject
 from dubflow.judging.card.rows import JudgePin, Metric
 from dubflow.judging.catalogue import listing
-from dubflow.judging.full.weights import load_into, named, read_state, weights_pin, why_no_weights
+from dubflow.judging.full.weights import load_into, named, read_state, weights_pin, why_no_device, why_no_weights
 from dubflow.judging.recogniser import SAMPLE_RATE, checked_waveform
 from dubflow.media.decode import read_audio
 
@@ -88,7 +88,7 @@ class UtmosJudge:
 
     def missing(self) -> str | None:
         """Why its weights are not there."""
-        return why_no_weights(self.weights, self.judge, "utmos")
+        return why_no_weights(self.weights, self.judge, "utmos") or why_no_device(self.device)
 
     def prepare(self) -> None:
         """Load the network."""
