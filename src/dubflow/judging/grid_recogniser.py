@@ -1,9 +1,7 @@
 """Commands of the GRID corpus by PocketSphinx's bundled English model and GRID's own grammar.
 
 A command is six words from six short lists (Cooke, Barker, Cunningham and Shao, 2006), so a small model of 2010's kind
-hears it well: see ``docs/benchmarks.md``. It was made for human voices at a good level: audio is brought to one peak,
-silence is put around it and a little noise is laid under it, or digital silence confuses it. The noise is the same
-for every utterance, and what the features have adapted to is forgotten before each, so nothing depends on the order.
+hears it well: see ``docs/benchmarks.md``. What is done to the audio stands in :mod:`dubflow.judging.sphinx`.
 """
 
 from __future__ import annotations
@@ -15,9 +13,8 @@ from importlib.metadata import version
 import numpy as np
 from numpy.typing import NDArray
 
-from dubflow.errors import missing_extra
 from dubflow.judging.content import normalised
-from dubflow.judging.recogniser import SAMPLE_RATE, checked_waveform
+from dubflow.judging.sphinx import hear_with, new_decoder
 from dubflow.parallel import map_unordered
 
 CHOICES: tuple[tuple[str, ...], ...] = (
@@ -29,13 +26,8 @@ CHOICES: tuple[tuple[str, ...], ...] = (
     ("again", "now", "please", "soon"),
 )
 """What each of the six words of a command may be; no ``w``, the one letter whose name is long."""
-PEAK = 0.9
-PADDING_S = 0.3
-NOISE_SIGMA = 60.0
-"""Of 16-bit steps."""
 
 _FEWEST_FOR_A_POOL = 24
-_LOUDEST = 32_767
 
 
 def grammar() -> str:
@@ -58,12 +50,8 @@ class GridRecogniser:
     """
 
     def __init__(self, *, noise_seed: int = 0) -> None:
-        try:
-            from pocketsphinx import Decoder
-        except ImportError as error:
-            raise missing_extra("pocketsphinx") from error
         self._seed = noise_seed
-        self._decoder = Decoder(lm=None, loglevel="FATAL")
+        self._decoder = new_decoder(lm=None)
         self._decoder.add_jsgf_string("grid", grammar())
         self._decoder.activate_search("grid")
 
@@ -78,18 +66,7 @@ class GridRecogniser:
         Raises:
             BadInput: ``judging.bad_waveform``.
         """
-        audio = checked_waveform(waveform)
-        loudest = float(np.abs(audio).max(initial=0.0))
-        loud = np.pad(audio * (PEAK / max(loudest, 1e-6)), round(PADDING_S * SAMPLE_RATE)) * _LOUDEST
-        noise = np.random.default_rng(self._seed).normal(0, NOISE_SIGMA, loud.size)
-        pcm = np.clip(loud + noise, -_LOUDEST - 1, _LOUDEST).astype(np.int16)
-        # Features of a decoder's first utterance differ from those of later ones; here every utterance is the first.
-        self._decoder.reinit_feat()
-        self._decoder.start_utt()
-        self._decoder.process_raw(pcm.tobytes(), full_utt=True)
-        self._decoder.end_utt()
-        found = self._decoder.hyp()
-        return normalised(found.hypstr) if found else ""
+        return hear_with(self._decoder, waveform, noise_seed=self._seed)
 
 
 def hear_commands(waveforms: Sequence[NDArray[np.float32]], *, workers: int | None = None) -> list[str]:

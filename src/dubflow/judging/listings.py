@@ -71,6 +71,9 @@ JUDGES = {
     "world": JudgeKind("WORLD's analysis (pyworld)"),
     "mediapipe": JudgeKind("MediaPipe's face mesh, which carries its weights"),
     "pocketsphinx": JudgeKind("PocketSphinx's bundled English model, with GRID's grammar where texts are commands"),
+    "pocketsphinx-open": JudgeKind("PocketSphinx's bundled English model with its language model; weak"),
+    "phones": JudgeKind("a phone recogniser of seven languages, trained here on voices of the embedded world"),
+    "small-sync": JudgeKind("a small network of lips and sound, trained here on talkers of the embedded world"),
     "ge2e": JudgeKind("Resemblyzer's GE2E speaker encoder, which carries its weights"),
     "dnsmos": JudgeKind("the DNSMOS networks that speechmos carries"),
     "embedded-face": JudgeKind("fixed measures of the picture, a stand-in that never learnt faces"),
@@ -94,6 +97,12 @@ JUDGES = {
 _RECOGNISER = "Only with figures of the same recogniser and the same normalisation of text."
 _SELF = "Nobody's published figures; our own under the same protocol."
 _COSINE = "Only figures of the same encoder with the same weights."
+
+_OWN_PHONES = (
+    "Only our own figures of the same network on the same clips. It learnt synthetic voices: of real ones it misses "
+    "far more, so there its figures may only rank."
+)
+_WEAK = "Only figures of the same recogniser on the same clips, and their order more than their size."
 
 _CONTENT = (
     Listing(
@@ -121,6 +130,27 @@ _CONTENT = (
         "cer", "content", "", "lower", 1.0,
         "Character error rate, as wer but of characters, spaces between words included.",
         _RECOGNISER, "pocketsphinx", "whisper", "corpus_ratio",
+    ),
+    Listing(
+        "per", "content", "", "lower", 1.0,
+        "Phone error rate: substitutions, deletions and insertions over the phones that espeak-ng spells the "
+        "transcript in (no stress), summed over clips, as heard by a small network. May exceed 1; a failed clip said "
+        "no phone.",
+        _OWN_PHONES, "phones", "phones", "corpus_ratio",
+    ),
+    Listing(
+        "per_mean", "content", "", "lower", 1.0,
+        "Mean of the clips' phone error rates.", _OWN_PHONES, "phones", "phones",
+    ),
+    Listing(
+        "wer_open", "content", "", "lower", 1.0,
+        "Word error rate, as wer, of free English sentences by PocketSphinx without a grammar. A weak judge: it gets "
+        "0.19 to 0.63 of the words of true recordings wrong, depending on the voice.",
+        _WEAK, "pocketsphinx-open", "pocketsphinx-open", "corpus_ratio",
+    ),
+    Listing(
+        "cer_open", "content", "", "lower", 1.0,
+        "Character error rate of the same recogniser.", _WEAK, "pocketsphinx-open", "pocketsphinx-open", "corpus_ratio",
     ),
 )  # fmt: skip
 
@@ -242,6 +272,10 @@ _TIME = (
     ),
 )  # fmt: skip
 
+_OWN_SYNC = (
+    "Only our own figures of the same network; never SyncNet's LSE-C and LSE-D, whose scale is another. It learnt drawn "
+    "talkers: of real ones its figures may only rank."
+)
 _CROPS = {
     "pipeline": "faces found, followed and cut as SyncNet's own pipeline does (lse_pipeline)",
     "lrs": "whole frames scaled to 224 pixels, as Wav2Lip's script for LRS does (lse_lrs)",
@@ -269,6 +303,21 @@ _SYNC = (
                 "ASync of JUST-DUB-IT's Table 1, taken as the mean of absolute offsets.", None, "syncnet",
             ),
         )
+    ),
+    Listing(
+        "lse_c_small", "sync", "", "higher", 0.0,
+        "As lse_c, by a small network of ours (mouths of 48 x 56 pixels, embeddings of length 1).",
+        _OWN_SYNC, "small-sync", "small-sync",
+    ),
+    Listing(
+        "lse_d_small", "sync", "", "lower", 2.0,
+        "As lse_d, by the same network; a failed clip counts 2, the farthest that embeddings can lie apart.",
+        _OWN_SYNC, "small-sync", "small-sync",
+    ),
+    Listing(
+        "av_offset_small", "sync", "frames", "near_zero", 15.0,
+        "Frames by which the sound is ahead, by the least distance of the same network.",
+        _OWN_SYNC, "small-sync", "small-sync",
     ),
     Listing(
         "mouth_offset", "sync", "frames", "near_zero", 15.0,

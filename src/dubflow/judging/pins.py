@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
 
-from dubflow.errors import WrongUse, missing_extra
+from dubflow.errors import BadInput, WrongUse, missing_extra
 from dubflow.judging import dnsmos, edges, ge2e, intensity, mouth_sync, pesq, picture
 from dubflow.judging.card.rows import JudgePin
 from dubflow.judging.catalogue import JUDGES
 from dubflow.judging.identity import EmbeddedFace
 from dubflow.judging.mcd import COEFFICIENTS
+from dubflow.judging.phone_judge.facts import phone_pin
 from dubflow.judging.prosody import GROSS
+from dubflow.judging.sync_judge.facts import sync_pin
 
 _Settings = dict[str, str | int | float | bool | None]
 
@@ -28,6 +30,7 @@ _PACKAGES: dict[str, tuple[str, _Settings]] = {
         {"low_hz": mouth_sync.VOWELS_HZ[0], "high_hz": mouth_sync.VOWELS_HZ[1], "dilation": picture.DILATION},
     ),
     "pocketsphinx": ("pocketsphinx", {}),
+    "pocketsphinx-open": ("pocketsphinx", {}),
     "ge2e": ("resemblyzer", {}),
     "dnsmos": ("speechmos", {"level_db": dnsmos.LEVEL_DB}),
 }
@@ -37,11 +40,16 @@ def offline_pin(kind: str) -> JudgePin:
     """The pin of an offline judge, a key of :data:`dubflow.judging.catalogue.JUDGES`.
 
     Raises:
+        BadInput: ``judging.weights_missing`` where the package lacks the weights of a judge of ours.
         WrongUse: ``install.missing_extra``; ``judging.judge_without_pin`` for a kind whose weights somebody brings:
             only what loads them can pin it.
     """
     if kind == "embedded-face":
         return JudgePin(version=EmbeddedFace().id)
+    if kind == "phones":
+        return phone_pin()
+    if kind == "small-sync":
+        return sync_pin()
     if kind not in _PACKAGES:
         known = "brings its weights from outside" if kind in JUDGES else "is not known"
         raise WrongUse(
@@ -62,6 +70,6 @@ def why_missing(kind: str) -> str | None:
     """Why the offline judge ``kind`` is not to be had here, or None."""
     try:
         offline_pin(kind)
-    except WrongUse as error:
+    except (WrongUse, BadInput) as error:
         return str(error)
     return None

@@ -72,7 +72,7 @@ def rates(text: str, heard: str) -> dict[str, Answer]:
         WrongUse: ``install.missing_extra``.
     """
     words, characters = word_error_rate([text], [heard]), character_error_rate([text], [heard])
-    answers: dict[str, Answer] = {"wer": _sums(words), "wer_mean": Measured(words.mean), "cer": _sums(characters)}
+    answers: dict[str, Answer] = {"wer": sums(words), "wer_mean": Measured(words.mean), "cer": sums(characters)}
     try:
         answers["wer_legacy"] = Measured(legacy_word_error_rate([text], [heard]).mean)
     except BadInput:
@@ -81,7 +81,8 @@ def rates(text: str, heard: str) -> dict[str, Answer]:
     return answers
 
 
-def _sums(rate: ErrorRate) -> Measured:
+def sums(rate: ErrorRate) -> Measured:
+    """The corpus rate of one clip, with the errors and units that a corpus adds up."""
     return Measured(rate.corpus, float(rate.errors), float(rate.reference))
 
 
