@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -25,6 +26,8 @@ Outcome = Literal["shown", "unclear", "contradicted", "no figure"]
 
 _EARLY = tuple(f"early_{n}" for n in SHIFTS)
 _LATE = tuple(f"late_{n}" for n in SHIFTS)
+_CONTENT = ("wer", "wer_mean", "wer_legacy", "cer", "per", "per_mean", "wer_open", "cer_open")
+_SYNC = ("pipeline", "lrs", "small")
 _NOISE = ("noise_20", "noise_10", "noise_0", "noise_minus_5")
 
 
@@ -73,8 +76,8 @@ def orders_of(metric: str) -> tuple[Order, ...]:
 def check(cards: Mapping[str, ScoreCard], orders: Sequence[Order] | None = None) -> tuple[Finding, ...]:
     """What ``cards`` (by condition) say of every order whose metric they have.
 
-    Orders of conditions that have no card are left out; one without a pair of clips, or of a metric of whole sets, which
-    has no interval, has the outcome ``no figure``.
+    Orders of conditions that have no card are left out. Without a pair of clips, or of a metric of whole sets, there is
+    no interval, and the outcome is ``no figure``.
     """
     found = []
     for order in ORDERS if orders is None else orders:
@@ -128,7 +131,7 @@ def _paired(metric: Metric, first: Sequence[ClipScore], second: Sequence[ClipSco
 
 def _less(metric: str, *chain: str) -> list[Order]:
     """Each less than the next."""
-    return [Order(metric, "less", first, second) for first, second in zip(chain, chain[1:], strict=False)]
+    return [Order(metric, "less", first, second) for first, second in pairwise(chain)]
 
 
 def _more(metric: str, *chain: str) -> list[Order]:
@@ -220,7 +223,7 @@ def _background(metric: str) -> list[Order]:
 
 def _listed() -> list[Order]:
     found = [
-        *(one for name in ("wer", "wer_mean", "wer_legacy", "cer") for one in _words(name)),
+        *(one for name in _CONTENT for one in _words(name)),
         *(one for name in ("secs", "v_sim") for one in _likeness(name)),
         *_both("own_voice", ("other_voice", "silence"), more=True),
         *_more("own_voice", "wrong_text", "other_voice"),
@@ -244,9 +247,9 @@ def _listed() -> list[Order]:
         *_both("int_corr", ("wrong_text", "silence", "late_5", "noise_minus_5"), more=True),
         *_more("int_corr", "truth", "late_1", "late_2", "late_5"),
         *(one for name in ("speech_start_error", "speech_end_error") for one in _edge(name)),
-        *(one for crop in ("pipeline", "lrs") for one in _agreement(f"lse_c_{crop}", more=True)),
-        *(one for crop in ("pipeline", "lrs") for one in _agreement(f"lse_d_{crop}", more=False)),
-        *(one for crop in ("pipeline", "lrs") for one in _offset(f"av_offset_{crop}")),
+        *(one for crop in _SYNC for one in _agreement(f"lse_c_{crop}", more=True)),
+        *(one for crop in _SYNC for one in _agreement(f"lse_d_{crop}", more=False)),
+        *(one for crop in _SYNC for one in _offset(f"av_offset_{crop}")),
         *_offset("mouth_offset"),
         *_agreement("mouth_correlation", more=True),
         *_more("mouth_correlation", "truth", "late_2", "late_5"),

@@ -1,0 +1,102 @@
+"""Whether the judges put spoilt clips in the order in which they are spoilt; prints the tables of docs/judging.md.
+
+    python benchmarks/judge_calibration.py --benchmark DIR/benchmark.json --out DIR [--items 24] [--only GROUP ...]
+    python benchmarks/judge_calibration.py --corpus DIR --out DIR [--items 16]
+
+From a benchmark, items are taken whose reference says the text; from a corpus, clips of speakers outside its training
+split. ``--out`` keeps clips and answers: a second run asks only what is new. Figures from drawn and spoken material are
+of the embedded world.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from pathlib import Path
+
+from dubflow.corpora.manifest import read_manifest
+from dubflow.judging.calibration.conditions import CONDITIONS, make_conditions
+from dubflow.judging.calibration.orders import check
+from dubflow.judging.calibration.report import figures_tables, findings_table
+from dubflow.judging.card.evaluate import System, evaluate
+from dubflow.judging.card.items import Benchmark, BenchmarkItem, item_file, read_benchmark
+from dubflow.judging.card.rows import ScoreCard, Tags
+from dubflow.judging.judges import JudgeSettings, build_judges
+from dubflow.progress import reporting
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--benchmark", type=Path)
+    source.add_argument("--corpus", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--items", type=int, default=24)
+    parser.add_argument("--only", nargs="*", default=(), help="metrics, groups of metrics or judges")
+    parser.add_argument("--conditions", nargs="*", help="names; all by default")
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    if options.benchmark is not None:
+        root = options.benchmark.parent
+        benchmark = own_text(read_benchmark(options.benchmark), options.items)
+    else:
+        root = options.corpus
+        benchmark = of_corpus(root, options.items)
+    with reporting("spoiling clips", None, "clips") as progress:
+        folders = make_conditions(
+            benchmark, root, options.out / "systems", chosen=options.conditions, workers=options.workers,
+            progress=progress,
+        )  # fmt: skip
+    judges = build_judges(JudgeSettings(only=tuple(options.only)), benchmark, root)
+    cards: dict[str, ScoreCard] = {}
+    for condition in CONDITIONS:
+        if condition.name not in folders:
+            continue
+        with reporting(condition.name, len(benchmark.items), "clips") as progress:
+            cards[condition.name] = evaluate(
+                benchmark, root, folders[condition.name], judges.functions, System(condition.name),
+                cache=options.out / "cache", sample_rate=judges.sample_rate, crops=judges.crops,
+                set_functions=judges.set_functions, workers=options.workers, progress=progress,
+            )  # fmt: skip
+    speakers = len({item.tags.speaker for item in benchmark.items})
+    print(f"{len(benchmark.items)} items of {speakers} speakers, {benchmark.world} world, benchmark {benchmark.name}")
+    print(f"\n{figures_tables(cards)}\n\n{findings_table(check(cards))}")
+
+
+def own_text(benchmark: Benchmark, count: int) -> Benchmark:
+    """``count`` items whose reference says the item's own text, in turn of each speaker."""
+    return _narrowed(benchmark.name, benchmark.world, [item for item in benchmark.items if _says_it(item)], count)
+
+
+def _says_it(item: BenchmarkItem) -> bool:
+    return item.reference is not None and item.transcript is not None and item.source_language in (None, item.language)
+
+
+def of_corpus(root: Path, count: int) -> Benchmark:
+    """``count`` clips of the splits val and test, each to be dubbed with its own words."""
+    manifest = read_manifest(root)
+    items = []
+    for row in manifest:
+        if row.split in ("val", "test"):
+            file = item_file(manifest.media_path(row), root)
+            tags = Tags(speaker=row.speaker or "", language_pair=f"{row.language}-{row.language}")
+            items.append(
+                BenchmarkItem(
+                    id=row.id, source=file, reference=file, transcript=row.transcript, language=row.language,
+                    source_language=row.language, tags=tags,
+                )
+            )  # fmt: skip
+    return _narrowed(manifest.header.name, manifest.header.world, items, count)
+
+
+def _narrowed(name: str, world: str, items: list[BenchmarkItem], count: int) -> Benchmark:
+    by_speaker = defaultdict(list)
+    for item in sorted(items, key=lambda item: item.id):
+        by_speaker[item.tags.speaker].append(item)
+    turns = [(turn, speaker, item) for speaker, own in by_speaker.items() for turn, item in enumerate(own)]
+    chosen = [item for _, _, item in sorted(turns, key=lambda one: one[:2])[:count]]
+    return Benchmark.model_validate({"name": name, "world": world, "items": chosen})
+
+
+if __name__ == "__main__":
+    main()
