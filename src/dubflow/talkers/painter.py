@@ -8,6 +8,7 @@ what is held before the mouth.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Literal, get_args
 
 import cv2
@@ -15,13 +16,17 @@ import numpy as np
 import numpy.typing as npt
 
 from dubflow.errors import WrongUse
-from dubflow.talkers.look import Look
+from dubflow.talkers.look import Figure, Look
 from dubflow.talkers.paint.anatomy import TOP, Anatomy
+from dubflow.talkers.paint.beasts import paint_cat, paint_fox
+from dubflow.talkers.paint.clay import paint_clay
+from dubflow.talkers.paint.creature import Creature, paint_whiskers
 from dubflow.talkers.paint.extras import GlassesPainter, paint_held, paint_mask
 from dubflow.talkers.paint.eyes import EyePainter
 from dubflow.talkers.paint.geometry import PIVOT_Y, Canvas, Lattice, Projection, seen_point
 from dubflow.talkers.paint.hair import paint_hair
 from dubflow.talkers.paint.mouth import MouthPainter, MouthShape, jaw_heights
+from dubflow.talkers.paint.robot import paint_robot
 from dubflow.talkers.paint.skin import paint_skin
 from dubflow.talkers.paint.sprites import lay, lay_sprite, paint_body, paint_bun, paint_ear
 from dubflow.talkers.pose import Light, Pose
@@ -30,6 +35,12 @@ Image = npt.NDArray[np.uint8]
 Affine = npt.NDArray[np.float64]
 Occluder = Literal["none", "mask", "microphone", "cup", "hand"]
 OCCLUDERS: Final[tuple[Occluder, ...]] = get_args(Occluder)
+_CREATURES: Final[dict[Figure, Callable[[Look, Light, float], Creature]]] = {
+    "cat": paint_cat,
+    "fox": paint_fox,
+    "robot": paint_robot,
+    "clay": paint_clay,
+}
 
 _UNIT: Final = 0.325  # head unit as a part of the picture's height
 _CENTRE_Y: Final = 0.475
@@ -40,20 +51,26 @@ _BODY_FOLLOWS: Final = 0.55  # how much of the head's shift the shoulders share
 class HeadPainter:
     """Draws one person at one size in one light.
 
-    Frames depend on the look, size, light, occluder, pose and background alone, never on frames painted before.
+    Frames depend on the look, size, light, occluder, figure, pose and background alone, never on frames painted before.
 
     Args:
         look: who.
         size: height and width of the picture in pixels, or one number for a square; at least 48.
         light: the scene's light.
         occluder: what hides the mouth, if anything.
+        figure: as what the person is drawn; not every look's trait shows in a creature.
 
     Raises:
         WrongUse: ``talkers.bad_size``, ``talkers.bad_occluder``.
     """
 
     def __init__(
-        self, look: Look, size: tuple[int, int] | int, light: Light | None = None, occluder: Occluder = "none"
+        self,
+        look: Look,
+        size: tuple[int, int] | int,
+        light: Light | None = None,
+        occluder: Occluder = "none",
+        figure: Figure = "human",
     ) -> None:
         self.size = (size, size) if isinstance(size, int) else size
         if min(self.size) < 48:
@@ -69,19 +86,27 @@ class HeadPainter:
         self.occluder = occluder
         self._unit = _UNIT * min(self.size[0], self.size[1])
         density = _DETAIL * self._unit
-        face = self._face = Anatomy.of(look)
-        self._hair = paint_hair(face, self.light, density)
-        skin = paint_skin(face, self.light, density, self._hair)
+        creature = None if figure == "human" else _CREATURES[figure](look, self.light, density)
+        face = self._face = Anatomy.of(look) if creature is None else creature.face
+        self._hair = paint_hair(face, self.light, density) if creature is None else None
+        skin = paint_skin(face, self.light, density, self._hair) if creature is None else creature.skin
         self._skin_canvas = skin.canvas
         self._skin = skin.bare.copy()
-        self._mouth = MouthPainter(face, skin, self.light)
-        self._eyes = EyePainter(face, skin, self.light)
+        self._mouth = MouthPainter(face, skin, self.light) if creature is None else creature.mouth
+        self._eyes = EyePainter(face, skin, self.light) if creature is None else creature.eyes
         self._loft = face.loft()
         self._lattice = Lattice(0.035, -1.05, -1.45, 61, 90)
         self._body = paint_body(face, self.light, density / _DETAIL)
-        self._ears = {side: paint_ear(face, self.light, density, side) for side in (-1, 1)}
-        self._bun = paint_bun(face, self.light, density) if look.hair_style == "bun" else None
-        self._glasses = GlassesPainter(face, self.light) if look.glasses != "none" else None
+        ears = (
+            {side: paint_ear(face, self.light, density, side) for side in (-1, 1)}
+            if creature is None
+            else creature.ears
+        )
+        self._ears = ears
+        self._behind = () if creature is None else creature.behind
+        self._bun = paint_bun(face, self.light, density) if face.look.hair_style == "bun" else None
+        self._glasses = GlassesPainter(face, self.light) if face.look.glasses != "none" else None
+        self._whiskers = None if creature is None else creature
         self._mask = paint_mask(face, self.light, skin.canvas) if occluder == "mask" else None
         self._held = paint_held(occluder, face, self.light, density) if occluder not in ("none", "mask") else None
         if self._hair is not None:
@@ -126,6 +151,8 @@ class HeadPainter:
         if hair is not None and self._hair is not None and self._hair.cut.is_long:
             self._shell(frame, hair, self._hair_lattice, self._hair.canvas, self._hair_behind, None, head)
         lay_sprite(frame, self._body, self._body_matrix(pose))
+        for part in self._behind:
+            lay_sprite(frame, part.sprite, _placed(head, seen_point(part.place, pose.yaw, pose.pitch)))
         far, near = (1, -1) if pose.yaw >= 0 else (-1, 1)
         self._ear(frame, far, pose, head)
         self._shell(frame, seen, self._lattice, self._skin_canvas, self._skin, None, head)
@@ -140,6 +167,8 @@ class HeadPainter:
             self._ear(frame, near, pose, head)
         if self._glasses is not None:
             self._glasses.paint(frame, pose, head, self._unit * pose.scale, before_hair=False)
+        if self._whiskers is not None:
+            paint_whiskers(frame, self._whiskers, pose, head)
         if self._held is not None:
             place = seen_point((0.0, self._face.mouth_y, 0.85), pose.yaw, pose.pitch)
             lay_sprite(frame, self._held, _placed(head, place))
@@ -212,7 +241,7 @@ class HeadPainter:
     def _ear(self, frame: Image, side: int, pose: Pose, head: Affine) -> None:
         """One ear, wider the more its side of the head faces us."""
         flare = 0.62 - side * pose.yaw
-        if flare <= 0.02:
+        if flare <= 0.02 or side not in self._ears:
             return
         place = seen_point((side * (self._face.width - 0.015), 0.07, -0.02), pose.yaw, pose.pitch)
         matrix = _placed(head, place)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dubflow.talkers.backgrounds import Scenery
-from dubflow.talkers.look import Look
+from dubflow.talkers.look import Figure, Look
 from dubflow.talkers.painter import HeadPainter, Occluder
 from dubflow.talkers.performance import Performance
 from dubflow.talkers.pose import Light
@@ -46,7 +46,8 @@ def paint_clip(plan: ClipPlan, performances: Sequence[Performance], frames: int)
     scenery = Scenery(plan.seed, plan.picture_size, [event.sound_event() for event in plan.events], light)
     occluder = next(kind for kind in get_args(Occluder) if kind == plan.occluder)
     painters = [
-        _painter(plan.people[performance.person].look(), height, light, occluder) for performance in performances
+        _painter(plan.people[performance.person].look(), height, light, occluder, plan.figure)
+        for performance in performances
     ]
     margin = max(0, -min(seats(plan)))
     for index in range(frames):
@@ -59,6 +60,6 @@ def paint_clip(plan: ClipPlan, performances: Sequence[Performance], frames: int)
 
 
 @functools.lru_cache(maxsize=8)
-def _painter(look: Look, size: int, light: Light, occluder: Occluder) -> HeadPainter:
+def _painter(look: Look, size: int, light: Light, occluder: Occluder, figure: Figure) -> HeadPainter:
     # Getting a painter ready costs as much as several frames; consecutive clips often show the same person.
-    return HeadPainter(look, size, light, occluder)
+    return HeadPainter(look, size, light, occluder, figure)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,12 @@ def bump(
     )
 
 
+class Form(Protocol):
+    """A relief: height over the smooth head at canvas points that broadcast."""
+
+    def __call__(self, face: Anatomy, u: npt.ArrayLike, v: npt.ArrayLike) -> Array: ...
+
+
 @dataclass(frozen=True)
 class Anatomy:
     """Measures of one face.
@@ -36,6 +42,7 @@ class Anatomy:
         nose_y: height of the nose's base.
         mouth_y, mouth_half: centre and half width of the closed mouth; lip_up, lip_down: heights of the lips.
         brow_y: height of the brows.
+        crown: how boxy the upper outline is. form: the relief of a head that is not human, ``(face, u, v)``.
     """
 
     look: Look
@@ -55,6 +62,8 @@ class Anatomy:
     lip_up: float
     lip_down: float
     brow_y: float
+    crown: float = 2.6
+    form: Form | None = None
 
     @classmethod
     def of(cls, look: Look) -> Anatomy:
@@ -92,7 +101,7 @@ class Anatomy:
         v = np.asarray(v, dtype=np.float64)
         up = np.clip(v / TOP, 0.0, 1.0)
         down = np.clip(v / self.chin, 0.0, 1.0)
-        upper = np.sqrt(1.0 - up**2.6)
+        upper = np.sqrt(1.0 - up**self.crown)
         lower = np.sqrt(1.0 - down**self.squareness) * (1.0 - self.taper * smoothstep(down, 0.2, 0.9))
         return np.asarray(self.width * np.where(v < 0, upper, lower))
 
@@ -110,6 +119,8 @@ class Anatomy:
 
     def relief(self, u: npt.ArrayLike, v: npt.ArrayLike) -> Array:
         """Height of nose, brows, lips and chin over the smooth head; ``u`` and ``v`` broadcast."""
+        if self.form is not None:
+            return self.form(self, u, v)
         look, u = self.look, np.asarray(u, dtype=np.float64)
         v = np.asarray(v, dtype=np.float64)
         base, wings = self.nose_y, 0.105 * look.nose_width

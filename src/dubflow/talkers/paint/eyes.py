@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import cv2
@@ -14,15 +15,33 @@ from dubflow.talkers.paint.skin import Skin
 from dubflow.talkers.pose import Light, Pose
 
 _SIDES: Final = (-1.0, 1.0)
-_IRIS: Final = 0.066
+
+
+@dataclass(frozen=True)
+class EyeStyle:
+    """What eyes are made of; the defaults are a human being's.
+
+    Attributes:
+        iris: its radius in head units. pupil: its half width and half height as parts of the iris.
+        white: colour of the eyeball, lit. corner: how red its inner corner is. lash: how dark the rim of the upper lid.
+    """
+
+    iris: float = 0.066
+    pupil: tuple[float, float] = (0.45, 0.45)
+    white: tuple[float, float, float] = (0.97, 0.95, 0.93)
+    corner: float = 1.0
+    lash: float = 0.88
+
+
+HUMAN_EYES: Final = EyeStyle()
 
 
 class EyePainter:
     """Paints the upper face of one skin in any pose."""
 
-    def __init__(self, face: Anatomy, skin: Skin, light: Light) -> None:
+    def __init__(self, face: Anatomy, skin: Skin, light: Light, style: EyeStyle = HUMAN_EYES) -> None:
         canvas = skin.canvas
-        self._face, self._skin, self._light = face, skin, light
+        self._face, self._skin, self._light, self._style = face, skin, light, style
         self._band = canvas.window(-0.62, face.brow_y - 0.18, 0.62, face.eye_y + 0.17)
         u, v = canvas.grids(self._band)
         side = np.abs(u)
@@ -118,14 +137,14 @@ class EyePainter:
             )
             lash = np.maximum(lash, 0.75 * flick)
         lashes = np.array([0.16, 0.10, 0.08], dtype=np.float32) * self._level
-        mixed += (0.88 * lash).astype(np.float32)[..., None] * (lashes - mixed)
+        mixed += (self._style.lash * lash).astype(np.float32)[..., None] * (lashes - mixed)
         patches = np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
         for window, patch in zip(self._windows, patches, strict=True):
             target[window] = patch
 
     def _eyeball(self, below_lid: Floats, pose: Pose) -> Floats:
         """White, iris, pupil, and the light reflected in them: float32 ``[2, H, W, 3]``, 0 to 255."""
-        face = self._face
+        face, style = self._face, self._style
         density = float(self._density)
         middle_y = -0.010 - 0.10 * face.eye_up + 0.026 * pose.gaze_y
         x = self._x - np.float32(0.058 * pose.gaze_x)
@@ -133,16 +152,16 @@ class EyePainter:
         radius = np.sqrt(x * x + y * y)
         white = 0.93 - 0.30 * self._across**2 * np.abs(self._across)
         shade = 0.58 + 0.42 * np.clip(below_lid / 0.045, 0, 1)
-        ball = np.multiply.outer(white * shade, np.array([0.97, 0.95, 0.93], dtype=np.float32)).astype(np.float32)
-        corner = np.exp(-(((self._across + 1.0) / 0.16) ** 2))
+        ball = np.multiply.outer(white * shade, np.array(style.white, dtype=np.float32)).astype(np.float32)
+        corner = style.corner * np.exp(-(((self._across + 1.0) / 0.16) ** 2))
         ball += corner[..., None] * (np.array([0.74, 0.46, 0.43], dtype=np.float32) - ball)
-        iris = np.clip((_IRIS - radius) * density + 0.5, 0, 1)
-        glow = 0.75 + 0.55 * np.clip(y / _IRIS, -0.6, 1.0) + 0.20 * (radius / _IRIS)
-        ring = 1.0 - 0.55 * np.exp(-(((radius - _IRIS) / 0.011) ** 2))
+        iris = np.clip((style.iris - radius) * density + 0.5, 0, 1)
+        glow = 0.75 + 0.55 * np.clip(y / style.iris, -0.6, 1.0) + 0.20 * (radius / style.iris)
+        ring = 1.0 - 0.55 * np.exp(-(((radius - style.iris) / 0.011) ** 2))
         level = (glow * ring * (0.55 + 0.45 * np.clip(below_lid / 0.04, 0, 1))).astype(np.float32)
         colour = np.multiply.outer(level, np.array(face.look.iris, dtype=np.float32) * 1.05 + 0.02)
         ball += iris[..., None].astype(np.float32) * (colour - ball)
-        pupil = np.clip((0.45 * _IRIS - radius) * density + 0.5, 0, 1)
+        pupil = self._pupil(x, y, radius)
         ball *= (1.0 - 0.93 * pupil)[..., None].astype(np.float32)
         ball *= self._level
         spark_x, spark_y = 0.026 * np.sign(self._light.x or -1.0), -0.026
@@ -151,3 +170,13 @@ class EyePainter:
         glint = np.maximum(spark, faint) * min(1.0, 0.35 + 0.65 * self._light.key)
         ball += glint[..., None].astype(np.float32) * (250.0 - ball)
         return ball
+
+    def _pupil(self, x: Floats, y: Floats, radius: Floats) -> Floats:
+        """Cover of the pupil: round, or an ellipse."""
+        wide, high = self._style.pupil
+        density, iris = float(self._density), self._style.iris
+        if wide == high:
+            return np.asarray(np.clip((wide * iris - radius) * density + 0.5, 0, 1))
+        least = min(wide, high) * iris
+        ellipse = least * np.sqrt((x / (wide * iris)) ** 2 + (y / (high * iris)) ** 2)
+        return np.asarray(np.clip((least - ellipse) * density + 0.5, 0, 1), dtype=np.float32)

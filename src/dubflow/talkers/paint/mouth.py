@@ -7,11 +7,13 @@ is smooth but for the slit between the lips, which the inside of the mouth cover
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from dubflow.talkers.look import Colour
 from dubflow.talkers.paint.anatomy import Anatomy
 from dubflow.talkers.paint.geometry import Array, Image
 from dubflow.talkers.paint.skin import Skin, mouth_line
@@ -22,9 +24,25 @@ Floats = npt.NDArray[np.float32]
 _JAW_TOP = 0.12  # where the cheeks begin to follow the jaw at the sides
 _JAW_END = 0.97
 _MOST_DROP = 0.5
-_ENAMEL = np.array([1.0, 0.965, 0.91], dtype=np.float32)
-_TONGUE = np.array([0.78, 0.40, 0.39], dtype=np.float32)
 _COARSE = 6  # canvas pixels a step of the smooth part of the map
+
+
+@dataclass(frozen=True)
+class MouthStyle:
+    """What the inside of a mouth is made of; the defaults are a human being's. Colours are 0 to 1.
+
+    Attributes:
+        cavity, enamel, tongue: colours, lit. has_tongue: whether there is one. gaps: how dark the gaps of the teeth.
+    """
+
+    cavity: Colour = (0.20, 0.055, 0.055)
+    enamel: Colour = (1.0, 0.965, 0.91)
+    tongue: Colour = (0.78, 0.40, 0.39)
+    has_tongue: bool = True
+    gaps: float = 0.10
+
+
+HUMAN_MOUTH: Final = MouthStyle()
 
 
 @dataclass(frozen=True)
@@ -75,9 +93,10 @@ def jaw_heights(rows: Array, shape: MouthShape) -> Array:
 class MouthPainter:
     """Paints the lower face of one skin in any pose."""
 
-    def __init__(self, face: Anatomy, skin: Skin, light: Light) -> None:
+    def __init__(self, face: Anatomy, skin: Skin, light: Light, style: MouthStyle = HUMAN_MOUTH) -> None:
         canvas = skin.canvas
-        self._face, self._skin, self._light = face, skin, light
+        self._face, self._skin, self._light, self._style = face, skin, light, style
+        self._enamel, self._flesh = (np.array(colour, dtype=np.float32) for colour in (style.enamel, style.tongue))
         self._lower = canvas.window(canvas.u0, 0.08, 9.0, 9.0)
         self._mouth = canvas.window(-0.46, face.nose_y - 0.03, 0.46, 1.32)
         rows, columns = self._lower
@@ -135,18 +154,21 @@ class MouthPainter:
         cover = np.asarray(faint * between_lips * np.clip((half - np.abs(u)) * density, 0, 1), dtype=np.float32)
 
         depth = np.clip(below_top / max(shape.gap, 0.02), 0, 1)
-        inside = np.multiply.outer(0.75 + 0.35 * depth, np.array([0.20, 0.055, 0.055], dtype=np.float32))
-        self._tongue(inside, u, below_top, above_bottom, shape, pose)
+        inside = np.multiply.outer(0.75 + 0.35 * depth, np.array(self._style.cavity, dtype=np.float32))
+        if self._style.has_tongue:
+            self._tongue(inside, u, below_top, above_bottom, shape, pose)
         arch = 1.0 - 0.30 * ratio**2
         length = pose.teeth * min(0.052, 0.50 * shape.gap) * arch
         place = np.abs(u) / (0.078 - 0.022 * ratio)
-        between = 0.10 * np.exp(-((np.abs(place - np.round(place)) / 0.09) ** 2))
+        between = self._style.gaps * np.exp(-((np.abs(place - np.round(place)) / 0.09) ** 2))
         enamel = (1.0 - 0.50 * ratio**2.2 - between) * (0.80 + 0.20 * np.clip(below_top / 0.035, 0, 1))
         if pose.teeth > 0:
-            _lay(inside, np.clip((length - below_top) * density + 0.5, 0, 1), enamel, _ENAMEL)
+            _lay(inside, np.clip((length - below_top) * density + 0.5, 0, 1), enamel, self._enamel)
         lower_length = pose.teeth * min(0.2 * shape.gap - 0.012, 0.030)
         if lower_length > 0:
-            _lay(inside, np.clip((lower_length * arch - above_bottom) * density + 0.5, 0, 1), 0.80 * enamel, _ENAMEL)
+            _lay(
+                inside, np.clip((lower_length * arch - above_bottom) * density + 0.5, 0, 1), 0.80 * enamel, self._enamel
+            )
         # The lips shade what lies just behind them.
         shade = (
             1.0
@@ -171,7 +193,7 @@ class MouthPainter:
         groove = 1.0 - 0.14 * np.exp(-((u / 0.022) ** 2)) * (1.0 - pose.tongue)
         rounded = 0.62 + 0.38 * np.clip((above_bottom + 0.01) / max(height, 0.03), 0, 1)
         level = (0.5 + 0.4 * pose.tongue) * rounded * groove
-        _lay(inside, cover, level, _TONGUE)
+        _lay(inside, cover, level, self._flesh)
 
 
 def _lay(base: Floats, cover: Array, level: Array, colour: Floats) -> None:

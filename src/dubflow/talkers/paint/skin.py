@@ -33,8 +33,17 @@ class Skin:
     lit: Floats
 
 
-def paint_skin(face: Anatomy, light: Light, density: float, hair: Hair | None = None) -> Skin:
-    """The skin of ``face`` in ``light`` at ``density`` pixels a unit, shaded by its ``hair``."""
+@dataclass(frozen=True)
+class Surface:
+    """The form of a head on its canvas: relief ``[H, W]`` and unit normals ``[H, W, 3]``."""
+
+    canvas: Canvas
+    relief: Array
+    normal: Floats
+
+
+def head_surface(face: Anatomy, density: float) -> Surface:
+    """The surface of ``face`` at ``density`` pixels a unit."""
     canvas = Canvas.spanning(density, -1.34, -1.16, 1.34, 1.5)
     u, v = canvas.grids()
     inside_v = np.minimum(v, face.chin - 0.006)
@@ -44,12 +53,24 @@ def paint_skin(face: Anatomy, light: Light, density: float, hair: Hair | None = 
     x = face.half_width(inside_v) * np.sin(angle)
     z = face.centre_z(inside_v) + face.half_depth(inside_v) * np.cos(angle) + relief * (np.abs(angle) < 1.6)
     x, z = (cv2.GaussianBlur(field.astype(np.float32), (0, 0), 0.010 * density + 0.3) for field in (x, z))
-    normal = normals(x, z, density)
+    return Surface(canvas, relief, normals(x, z, density))
+
+
+def hollows(relief: Array, density: float) -> Floats:
+    """How deep each point lies in the relief around it."""
+    fine = relief.astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(fine, (0, 0), 0.055 * density) - fine, dtype=np.float32)
+
+
+def paint_skin(face: Anatomy, light: Light, density: float, hair: Hair | None = None) -> Skin:
+    """The skin of ``face`` in ``light`` at ``density`` pixels a unit, shaded by its ``hair``."""
+    surface = head_surface(face, density)
+    canvas, relief, normal = surface.canvas, surface.relief, surface.normal
+    u, v = canvas.grids()
     rng = np.random.default_rng([face.look.seed, 0x5C1])
     albedo, lips = _colour(face, u, v, rng, density)
     light_in = diffuse(normal, light)
-    hollow = cv2.GaussianBlur(relief.astype(np.float32), (0, 0), 0.055 * density) - relief.astype(np.float32)
-    light_in = darken(light_in, 5.0 * np.clip(hollow, 0.0, 0.05) + _occlusion(face, u, v))
+    light_in = darken(light_in, 5.0 * np.clip(hollows(relief, density), 0.0, 0.05) + _occlusion(face, u, v))
     if hair is not None:
         light_in = darken(light_in, _hair_shadow(hair, canvas, face, density))
     shine = 0.10 * gloss(normal, light, 22.0) * _shiny(face, u, v) + 0.16 * lips * gloss(normal, light, 46.0)
