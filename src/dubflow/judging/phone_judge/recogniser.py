@@ -44,6 +44,11 @@ class PhoneRecogniser:
         return self._model.facts
 
     @property
+    def network(self) -> PhoneNetwork:
+        """In eval mode."""
+        return self._model.network
+
+    @property
     def pin(self) -> JudgePin:
         """What a protocol pins it by."""
         return phone_pin(self._folder)
@@ -54,7 +59,7 @@ class PhoneRecogniser:
         Raises:
             BadInput: ``judging.bad_waveform``.
         """
-        return [self.facts.symbols[one - 1] for one in heard_classes(self._model.network, waveform)]
+        return [self.facts.symbols[one - 1] for one in heard_classes(self.network, waveform)]
 
 
 def heard_classes(network: PhoneNetwork, waveform: NDArray[np.float32]) -> list[int]:
