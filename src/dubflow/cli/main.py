@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from dubflow import __version__
-from dubflow.cli import codec, corpus, demo, doctor, dub, gate, output, prepare, probe, talkers, train
+from dubflow.cli import codec, corpus, demo, doctor, dub, gate, models, output, prepare, probe, talkers, train
 from dubflow.errors import EXTRAS, DubflowError, ExitCode, OurFault, WrongUse, missing_extra
 
 app = typer.Typer(
@@ -37,6 +37,7 @@ app.add_typer(codec.app, name="codec")
 app.command("dub")(dub.dub)
 app.add_typer(train.app, name="train")
 app.command("gate")(gate.gate)
+app.add_typer(models.app, name="models")
 
 
 def _version(wanted: bool) -> None:

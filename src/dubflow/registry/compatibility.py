@@ -16,7 +16,7 @@ from dubflow.registry.package.facts import AdapterFacts, BaseFacts, DiflowFacts,
 
 @dataclass(frozen=True)
 class CodecFacts:
-    """What a codec folder says of itself; ``speaker`` is the length of its speaker vector, None where it is not said."""
+    """What a codec folder says of itself; ``speaker``: length of its speaker vector, None where it is not said."""
 
     id: str
     codes: int

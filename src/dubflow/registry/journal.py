@@ -11,6 +11,7 @@ server, whose interface has no such operation, ``DUBFLOW_REGISTRY_JOURNAL`` name
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError
@@ -123,6 +124,9 @@ class Journal:
     def _exists(self) -> bool:
         from sqlalchemy import inspect
 
+        url = self._engine.url
+        if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+            return False  # to look would make an empty file, and MLflow takes that for a database of its own
         self._there = self._there or inspect(self._engine).has_table(TABLE)
         return self._there
 

@@ -1,0 +1,347 @@
+"""The registry: versions of models in MLflow, and which of them is champion, challenger and previous.
+
+The history (:mod:`dubflow.registry.journal`) is the truth and MLflow's aliases follow it. Whoever reads puts aliases
+right that lag behind: after a crash between the two, or after somebody moved one by hand. A reader that healed looks
+at the history again before it is content, so a slow one cannot leave an older state behind a newer one.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dubflow.atomic import atomic_dir
+from dubflow.config import Settings
+from dubflow.errors import BadInput, DubflowError, OurFault, WrongUse
+from dubflow.registry.history import ALIASES, Entry, State, state_of
+from dubflow.registry.journal import Journal
+from dubflow.registry.package.opening import ModelPackage, open_package, read_package
+from dubflow.registry.tracking_store import Store, client_of, store_of
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.tracking import MlflowClient
+
+DIGEST_TAG = "dubflow.digest"
+_TRIES = 20
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of a model.
+
+    Attributes:
+        package: digest of its package; None for a version that dubflow did not register.
+        source: where its files lie. created: UTC, ISO 8601. run: MLflow's id of the run that its files belong to.
+    """
+
+    model: str
+    version: int
+    package: str | None
+    source: str
+    created: str
+    run: str | None
+    tags: Mapping[str, str]
+    aliases: tuple[str, ...]
+
+
+class Registry:
+    """Models in an MLflow store; nothing is opened before it is needed."""
+
+    def __init__(self, store: Store, note: Callable[[str], None] | None = None) -> None:
+        """A registry in ``store``; ``note`` is told what takes long and what was put right (standard error without).
+
+        Raises:
+            WrongUse: ``registry.no_journal``, ``registry.no_driver``, ``install.missing_extra``.
+        """
+        self.store, self.note = store, note or _to_standard_error
+        self.journal = Journal(store)
+        self._client: MlflowClient | None = None
+
+    @property
+    def client(self) -> MlflowClient:
+        """MLflow's client; a new database is set up first.
+
+        Raises:
+            OurFault: ``registry.unreachable``. WrongUse: ``install.missing_extra``, ``registry.no_driver``.
+        """
+        if self._client is None:
+            if self.store.is_new:
+                self.note(f"MLflow: setting up {self.store.shown} for the first time; this takes up to a minute")
+            with self.reaching():
+                self._client = client_of(self.store)
+        return self._client
+
+    def names(self) -> tuple[str, ...]:
+        """All models that have versions."""
+        return self.journal.models()
+
+    def history(self, model: str) -> tuple[Entry, ...]:
+        """Every change of a model's aliases, oldest first; checked to be whole.
+
+        Raises:
+            BadInput: ``registry.no_model``, ``registry.history_damaged``.
+        """
+        entries = self.journal.entries(model)
+        if not entries:
+            known = ", ".join(self.names()) or "none yet"
+            raise BadInput(
+                "registry.no_model", f"{self.store.shown} has no model {model!r}.", f"It has: {known}.", model=model
+            )
+        state_of(model, entries)
+        return entries
+
+    def state(self, model: str) -> State:
+        """Where a model stands; aliases that do not follow the history are put right.
+
+        Raises:
+            BadInput: ``registry.no_model``, ``registry.history_damaged``, ``registry.version_gone``.
+            OurFault: ``registry.unreachable``, ``registry.unsettled``.
+        """
+        for _ in range(_TRIES):
+            state = state_of(model, self.history(model))
+            self._follow(state)
+            if self.journal.last_number(model) == state.number:
+                return state
+        raise OurFault(
+            "registry.unsettled", f"The history of {model} does not stop changing.", "Try again when it is quiet."
+        )
+
+    def versions(self, model: str) -> tuple[Version, ...]:
+        """All versions of a model, newest first.
+
+        Raises:
+            as :meth:`state`.
+        """
+        state = self.state(model)
+        with self.reaching():
+            found = self.client.search_model_versions(f"name='{model}'")
+        return tuple(sorted((_version(one, state) for one in found), key=lambda one: -one.version))
+
+    def version(self, model: str, which: str | int) -> Version:
+        """A version by number or alias.
+
+        Raises:
+            BadInput: ``registry.no_version``, and as :meth:`state`. WrongUse: ``registry.bad_version``.
+        """
+        state = self.state(model)
+        number = _number(state, which)
+        if number is None:
+            raise BadInput("registry.no_version", f"{model} has no {which}.", "See what it has: dubflow models list.")
+        return _version(self._found(model, number), state)
+
+    def fetch(self, model: str, which: str | int, into: Path, trusted_keys: Sequence[Path]) -> ModelPackage:
+        """Copy a version's package into the new folder ``into``, which appears only if every check holds.
+
+        Raises:
+            BadInput: as :meth:`version` and :func:`open_package`; ``registry.package_changed`` when the files are
+                another package than the one that was registered.
+        """
+        version = self.version(model, which)
+        with self.files(version) as folder:
+            package = open_package(folder, trusted_keys)
+            _check_digest(version, package)
+            with atomic_dir(into) as part:
+                for file in (*(one.path for one in package.manifest.files), "package.json", "model.sig"):
+                    target = part / file
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_bytes((folder / file).read_bytes())
+                copied = open_package(part, trusted_keys)  # what was copied, not what lay there a moment ago
+        return ModelPackage(Path(into), copied.manifest, copied.signed_by)
+
+    @contextmanager
+    def files(self, version: Version) -> Iterator[Path]:
+        """A version's files on this machine, for the length of a ``with`` block.
+
+        Raises:
+            BadInput: ``registry.files_gone``. OurFault: ``registry.unreachable``.
+        """
+        from mlflow.artifacts import download_artifacts
+
+        with tempfile.TemporaryDirectory(prefix="dubflow-package-") as room:
+            local = version.source.startswith(("file:", "/"))
+            try:
+                found = Path(
+                    download_artifacts(
+                        artifact_uri=version.source,
+                        dst_path=None if local else room,
+                        tracking_uri=self.store.uri,
+                    )
+                )
+            except Exception as error:
+                raise BadInput(
+                    "registry.files_gone",
+                    f"The files of {version.model} {version.version} cannot be read from {version.source} "
+                    f"({type(error).__name__}).",
+                    "Register the package again, or bring the storage back.",
+                ) from error
+            yield found
+
+    def read_files(self, version: Version, trusted_keys: Sequence[Path] = ()) -> ModelPackage:
+        """Read every byte of a version's files and say what package they are; ``folder`` is of no use afterwards.
+
+        Args:
+            trusted_keys: one of them must have signed it; none: the signature is not looked at.
+
+        Raises:
+            BadInput: as :func:`open_package`; ``registry.package_changed`` when they are another package than the one
+                that was registered.
+        """
+        with self.files(version) as folder:
+            package = open_package(folder, trusted_keys) if trusted_keys else read_package(folder)
+        _check_digest(version, package)
+        return package
+
+    def change(self, seen: State, make: Callable[[State], Entry]) -> Entry:
+        """Append what ``make`` makes of the latest state, unless the champion is no longer the one that was seen.
+
+        Entries of others that leave the champion alone (a new challenger) are no conflict: ``make`` is asked again.
+
+        Raises:
+            BadInput: ``registry.lost_race``, naming the winner; what ``make`` raises.
+            OurFault: ``registry.journal_busy``, ``registry.unsettled``.
+        """
+        state = seen
+        for _ in range(_TRIES):
+            entry = make(state)
+            if self.journal.append(entry):
+                return entry
+            entries = self.history(seen.model)
+            state = state_of(seen.model, entries)
+            won = [one for one in entries[seen.number :] if one.champion != one.before]
+            if won:
+                raise _lost(won[0], seen)
+        raise OurFault(
+            "registry.unsettled", f"The history of {seen.model} does not stop changing.", "Try again when it is quiet."
+        )
+
+    @contextmanager
+    def reaching(self) -> Iterator[None]:
+        """Turns what MLflow raises when its store does not answer into an error of ours.
+
+        Raises:
+            OurFault: ``registry.unreachable``.
+        """
+        try:
+            yield
+        except DubflowError:
+            raise
+        except Exception as error:
+            reason = " ".join(str(error).split())[:300]
+            raise OurFault(
+                "registry.unreachable",
+                f"{self.store.shown} does not answer ({type(error).__name__}: {reason}).",
+                "See whether it runs and can be reached, then try again.",
+            ) from error
+
+    def _found(self, model: str, number: int) -> ModelVersion:
+        from mlflow.exceptions import MlflowException
+
+        with self.reaching():
+            try:
+                return self.client.get_model_version(model, str(number))
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                raise BadInput(
+                    "registry.no_version",
+                    f"{model} has no version {number}.",
+                    "See what it has: dubflow models list.",
+                ) from error
+
+    def _follow(self, state: State) -> None:
+        """Set MLflow's aliases of a model as the history has them."""
+        from mlflow.exceptions import MlflowException
+
+        wanted = {str(alias): version for alias, version in state.aliases.items()}
+        with self.reaching():
+            try:
+                aliases = self.client.get_registered_model(state.model).aliases
+                found = {alias: int(version) for alias, version in aliases.items() if alias in ALIASES}
+                for alias in sorted(wanted.keys() | found.keys()):
+                    if wanted.get(alias) == found.get(alias):
+                        continue
+                    if alias in wanted:
+                        self.client.set_registered_model_alias(state.model, alias, str(wanted[alias]))
+                    else:
+                        self.client.delete_registered_model_alias(state.model, alias)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                raise BadInput(
+                    "registry.version_gone",
+                    f"MLflow has no longer what the history of {state.model} names: {error.message}",
+                    "Bring the version back from a copy of the database, or promote another.",
+                ) from error
+
+
+def open_registry(uri: str | None = None, note: Callable[[str], None] | None = None) -> Registry:
+    """The registry of ``uri``; without it that of DUBFLOW_MLFLOW_URI or, without that, ``mlflow.db`` in DUBFLOW_HOME.
+
+    Raises:
+        WrongUse: ``registry.bad_tracking_uri``, ``registry.no_journal``, ``registry.no_driver``,
+            ``install.missing_extra``.
+    """
+    return Registry(store_of(uri, Settings().home / "models"), note)
+
+
+def now() -> str:
+    """UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _number(state: State, which: str | int) -> int | None:
+    if isinstance(which, int) or which.isdecimal():
+        return int(which)
+    if which not in ALIASES:
+        raise WrongUse(
+            "registry.bad_version", f"{which!r} is no version.", f"Give a number or one of {', '.join(ALIASES)}."
+        )
+    return {str(alias): version for alias, version in state.aliases.items()}.get(which)
+
+
+def _version(found: ModelVersion, state: State) -> Version:
+    number = int(found.version)
+    created = datetime.fromtimestamp(int(found.creation_timestamp) / 1000, UTC).isoformat(timespec="seconds")
+    return Version(
+        model=str(found.name),
+        version=number,
+        # The history's word counts: tags can be changed by anybody.
+        package=state.package(number),
+        source=str(found.source),
+        created=created,
+        run=str(found.run_id) if found.run_id else None,
+        tags={str(name): str(value) for name, value in found.tags.items()},
+        aliases=tuple(str(alias) for alias, version in state.aliases.items() if version == number),
+    )
+
+
+def _check_digest(version: Version, package: ModelPackage) -> None:
+    if version.package != package.digest:
+        raise BadInput(
+            "registry.package_changed",
+            f"The files of {version.model} {version.version} are the package {package.digest[:16]}…, "
+            f"not {(version.package or 'any')[:16]}… that was registered.",
+            "Somebody put other files there. Do not use them; register the package again.",
+        )
+
+
+def _lost(won: Entry, seen: State) -> BadInput:
+    before = f"version {seen.champion}" if seen.champion is not None else "nobody"
+    return BadInput(
+        "registry.lost_race",
+        f"{won.by} was first: at {won.at} version {won.version} of {won.model} became champion ({won.action}), "
+        f"where this had seen {before}.",
+        "Look at the new champion; to replace it, judge against it and promote again.",
+        winner=won.model_dump(mode="json"),
+    )
+
+
+def _to_standard_error(text: str) -> None:
+    sys.stderr.write(text + "\n")
