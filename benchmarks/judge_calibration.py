@@ -19,8 +19,9 @@ from dubflow.judging.calibration.conditions import CONDITIONS, make_conditions
 from dubflow.judging.calibration.orders import check
 from dubflow.judging.calibration.report import figures_tables, findings_table
 from dubflow.judging.card.evaluate import System, evaluate
-from dubflow.judging.card.items import Benchmark, BenchmarkItem, item_file, read_benchmark
-from dubflow.judging.card.rows import ScoreCard, Tags
+from dubflow.judging.card.from_corpus import Choice, benchmark_of
+from dubflow.judging.card.items import Benchmark, read_benchmark
+from dubflow.judging.card.rows import ScoreCard
 from dubflow.judging.judges import JudgeSettings, build_judges
 from dubflow.progress import reporting
 
@@ -37,15 +38,15 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     if options.benchmark is not None:
-        root = options.benchmark.parent
-        benchmark = own_text(read_benchmark(options.benchmark), options.items)
+        root, lenders = options.benchmark.parent, own_text(read_benchmark(options.benchmark))
     else:
-        root = options.corpus
-        benchmark = of_corpus(root, options.items)
+        root, choice = options.corpus, Choice(tasks=("own_text",), splits=("val", "test"))
+        lenders = benchmark_of(read_manifest(root), choice).benchmark
+    benchmark = narrowed(lenders, options.items)
     with reporting("spoiling clips", None, "clips") as progress:
         folders = make_conditions(
-            benchmark, root, options.out / "systems", chosen=options.conditions, workers=options.workers,
-            progress=progress,
+            benchmark, root, options.out / "systems", lenders=lenders, chosen=options.conditions,
+            workers=options.workers, progress=progress,
         )  # fmt: skip
     judges = build_judges(JudgeSettings(only=tuple(options.only)), benchmark, root)
     cards: dict[str, ScoreCard] = {}
@@ -63,39 +64,20 @@ def main() -> None:
     print(f"\n{figures_tables(cards)}\n\n{findings_table(check(cards))}")
 
 
-def own_text(benchmark: Benchmark, count: int) -> Benchmark:
-    """``count`` items whose reference says the item's own text, in turn of each speaker."""
-    return _narrowed(benchmark.name, benchmark.world, [item for item in benchmark.items if _says_it(item)], count)
+def own_text(benchmark: Benchmark) -> Benchmark:
+    """Its items whose reference says the item's own text."""
+    items = [item for item in benchmark.items if item.facts.get("task") == "own_text" and item.reference is not None]
+    return benchmark.model_copy(update={"items": tuple(items)})
 
 
-def _says_it(item: BenchmarkItem) -> bool:
-    return item.reference is not None and item.transcript is not None and item.source_language in (None, item.language)
-
-
-def of_corpus(root: Path, count: int) -> Benchmark:
-    """``count`` clips of the splits val and test, each to be dubbed with its own words."""
-    manifest = read_manifest(root)
-    items = []
-    for row in manifest:
-        if row.split in ("val", "test"):
-            file = item_file(manifest.media_path(row), root)
-            tags = Tags(speaker=row.speaker or "", language_pair=f"{row.language}-{row.language}")
-            items.append(
-                BenchmarkItem(
-                    id=row.id, source=file, reference=file, transcript=row.transcript, language=row.language,
-                    source_language=row.language, tags=tags,
-                )
-            )  # fmt: skip
-    return _narrowed(manifest.header.name, manifest.header.world, items, count)
-
-
-def _narrowed(name: str, world: str, items: list[BenchmarkItem], count: int) -> Benchmark:
+def narrowed(benchmark: Benchmark, count: int) -> Benchmark:
+    """``count`` items, of each speaker in turn."""
     by_speaker = defaultdict(list)
-    for item in sorted(items, key=lambda item: item.id):
+    for item in benchmark.items:
         by_speaker[item.tags.speaker].append(item)
     turns = [(turn, speaker, item) for speaker, own in by_speaker.items() for turn, item in enumerate(own)]
     chosen = [item for _, _, item in sorted(turns, key=lambda one: one[:2])[:count]]
-    return Benchmark.model_validate({"name": name, "world": world, "items": chosen})
+    return benchmark.model_copy(update={"items": tuple(sorted(chosen, key=lambda item: item.id))})
 
 
 if __name__ == "__main__":

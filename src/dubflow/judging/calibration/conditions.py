@@ -103,6 +103,7 @@ def make_conditions(
     root: Path,
     out: Path,
     *,
+    lenders: Benchmark | None = None,
     chosen: Sequence[str] | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -110,7 +111,10 @@ def make_conditions(
     """Folders of clips by condition, below ``out``; what was made before from the same files is kept.
 
     Args:
-        root: the benchmark's folder. chosen: names of conditions; all of :data:`CONDITIONS` unless said otherwise.
+        root: the benchmark's folder.
+        lenders: whose references lend another sentence, voice or face, below the same ``root``; the benchmark itself
+            unless said otherwise.
+        chosen: names of conditions; all of :data:`CONDITIONS` unless said otherwise.
 
     Raises:
         WrongUse: ``judging.unknown_condition``.
@@ -127,7 +131,8 @@ def make_conditions(
         )
     report = progress or Silent()
     sweep(out)
-    jobs = [job for condition in wanted for job in _jobs(benchmark, root, out / condition.name, condition)]
+    pool = benchmark if lenders is None else lenders
+    jobs = [job for condition in wanted for job in _jobs(benchmark, pool, root, out / condition.name, condition)]
     for condition in wanted:
         (out / condition.name).mkdir(parents=True, exist_ok=True)
     report.expect(len(jobs))
@@ -150,11 +155,11 @@ def _wanted(chosen: Sequence[str] | None) -> tuple[Condition, ...]:
     return tuple(one for one in CONDITIONS if one.name in chosen)
 
 
-def _jobs(benchmark: Benchmark, root: Path, folder: Path, condition: Condition) -> list[_Job]:
+def _jobs(benchmark: Benchmark, lenders: Benchmark, root: Path, folder: Path, condition: Condition) -> list[_Job]:
     items = benchmark.items
     if condition.name == "missing":
         items = tuple(item for place, item in enumerate(items) if place % 3)
-    lent = donors(benchmark, root, condition.name)
+    lent = donors(benchmark, lenders, root, condition.name)
     return [_Job(item, root, condition, folder / item.id, lent.get(item.id)) for item in items]
 
 

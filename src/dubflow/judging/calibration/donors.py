@@ -19,8 +19,8 @@ class Donor:
     sha256: str
 
 
-def donors(benchmark: Benchmark, root: Path, condition: str) -> dict[str, Donor]:
-    """The donor of every item, by its id; nobody's for conditions that need none.
+def donors(benchmark: Benchmark, lenders: Benchmark, root: Path, condition: str) -> dict[str, Donor]:
+    """The donor of every item of ``benchmark`` among the items of ``lenders``, by id; empty for conditions without.
 
     ``wrong_text``: another sentence of the same speaker, of the same language where there is one. ``other_voice`` and
     ``other_face``: another speaker, with the same sentence where somebody says it, else in the same language. Of equals
@@ -37,19 +37,19 @@ def donors(benchmark: Benchmark, root: Path, condition: str) -> dict[str, Donor]
     if condition not in rules:
         return {}
     allowed, fit = rules[condition]
-    items = [item for item in benchmark.items if item.reference is not None]
-    return {item.id: _donor(items[place:] + items[:place], root, condition, allowed, fit)
-            for place, item in enumerate(items)}  # fmt: skip
+    able = [item for item in lenders.items if item.reference is not None]
+    return {item.id: _donor(item, able, root, condition, allowed, fit) for item in benchmark.items}
 
 
 _Allowed = Callable[[BenchmarkItem, BenchmarkItem], bool]
 _Fit = Callable[[BenchmarkItem, BenchmarkItem], int]
 
 
-def _donor(ring: list[BenchmarkItem], root: Path, condition: str, allowed: _Allowed, fit: _Fit) -> Donor:
-    """The best of all others; ``ring`` starts with the item itself."""
-    item = ring[0]
-    others = [one for one in ring[1:] if allowed(item, one)]
+def _donor(
+    item: BenchmarkItem, able: list[BenchmarkItem], root: Path, condition: str, allowed: _Allowed, fit: _Fit
+) -> Donor:
+    after = [one for one in able if one.id > item.id]
+    others = [one for one in (*after, *able) if one.id != item.id and allowed(item, one)]
     if not others:
         raise BadInput(
             "judging.no_donor",
@@ -57,7 +57,7 @@ def _donor(ring: list[BenchmarkItem], root: Path, condition: str, allowed: _Allo
             "Calibrate on at least two speakers with two sentences each, named by tags and transcripts.",
         )
     best = max(others, key=lambda one: fit(item, one))  # the first of equals
-    assert best.reference is not None  # only items with one are in the ring
+    assert best.reference is not None  # the able have one
     return Donor(best.id, root / best.reference.path, best.reference.sha256)
 
 
