@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from dubflow.judging.card.items import BenchmarkItem, Subject
 from dubflow.judging.card.rows import Blame, JudgePin, Metric
 
+LEVEL: Final = 0.95
+"""Of the intervals that judges of sets answer with."""
+
 
 @dataclass(frozen=True)
 class Measured:
-    """A figure; of a corpus ratio with its numerator and denominator."""
+    """A figure; of a corpus ratio with its numerator and denominator, of a whole set with its interval.
+
+    Attributes:
+        low, high: of a set, what other clips could have made of the figure (:data:`LEVEL`), resampled by clip; both or
+            neither.
+    """
 
     value: float
     over: float | None = None
     under: float | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -78,4 +88,7 @@ class SetFunction(Judge, Protocol):
     """
 
     def score_set(self, subjects: Sequence[Subject]) -> Mapping[str, Answer]:
-        """An answer for each of its metrics; errors count as with single clips."""
+        """An answer for each of its metrics, with an interval where it knows one; errors count as with single clips.
+
+        Nobody else resamples a set: what a figure of a set makes of fewer clips, only its judge knows.
+        """

@@ -48,6 +48,8 @@ class _Kept(Strict):
     value: Finite | None = None
     over: Finite | None = None
     under: Finite | None = None
+    low: Finite | None = None
+    high: Finite | None = None
     reason: str = ""
     blame: Blame = "clip"
 
@@ -165,10 +167,12 @@ def _unsound(metric: Metric, answer: Answer | None) -> str | None:
         return f"{metric.name} was not answered"
     if isinstance(answer, Unmeasured):
         return None
-    sums = (answer.over, answer.under)
+    sums, bounds = (answer.over, answer.under), (answer.low, answer.high)
     if metric.aggregate == "corpus_ratio" and None in sums:
         return f"{metric.name} was answered without numerator and denominator"
-    numbers = [answer.value, *(part for part in sums if part is not None)]
+    numbers = [answer.value, *(part for part in (*sums, *bounds) if part is not None)]
+    if bounds.count(None) == 1:
+        return f"{metric.name} was answered with half an interval"
     if not all(map(math.isfinite, numbers)) or (answer.under or 0) < 0:
         return f"{metric.name} was answered with {', '.join(map(str, numbers))}"
     return None
@@ -214,7 +218,7 @@ def _path(cache: Path, key: str) -> Path:
 def keep(cache: Path, key: str, answers: Mapping[str, Answer]) -> None:
     """Write what a judge said under its content's key."""
     kept = {
-        name: _Kept(value=one.value, over=one.over, under=one.under)
+        name: _Kept(value=one.value, over=one.over, under=one.under, low=one.low, high=one.high)
         if isinstance(one, Measured)
         else _Kept(reason=one.reason, blame=one.blame)
         for name, one in answers.items()
@@ -230,6 +234,8 @@ def recall(cache: Path, key: str, metrics: Sequence[Metric]) -> dict[str, Answer
     except (OSError, ValueError, TypeError, KeyError, ValidationError):
         return None
     return {
-        name: Unmeasured(one.reason, one.blame) if one.value is None else Measured(one.value, one.over, one.under)
+        name: Unmeasured(one.reason, one.blame)
+        if one.value is None
+        else Measured(one.value, one.over, one.under, one.low, one.high)
         for name, one in kept.items()
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dubflow.corpora.cache import content_key
-from dubflow.judging.card.functions import Answer, SetFunction, Unmeasured
+from dubflow.judging.card.functions import LEVEL, Answer, Measured, SetFunction, Unmeasured
 from dubflow.judging.card.items import Subject
 from dubflow.judging.card.rows import Aggregate
 from dubflow.judging.card.scoring import ask, identity, keep, recall
@@ -35,12 +35,21 @@ def score_sets(functions: Sequence[SetFunction], subjects: Sequence[Subject], ca
             if isinstance(answer, Unmeasured):
                 found.reasons[name] = answer.reason
                 continue
-            found.figures.append(
-                Aggregate(
-                    metric=name, population="successes", value=answer.value, resampled="none", clips=len(subjects)
-                )
-            )
+            found.figures.append(_figure(name, answer, len(subjects)))
     return found
+
+
+def _figure(name: str, answer: Measured, clips: int) -> Aggregate:
+    return Aggregate(
+        metric=name,
+        population="successes",
+        value=answer.value,
+        low=answer.low,
+        high=answer.high,
+        level=LEVEL,
+        resampled="none" if answer.low is None else "clip",
+        clips=clips,
+    )
 
 
 def _answers(

@@ -1,0 +1,1 @@
+"""ArcFace (Deng et al., 2019): whose face it is."""

@@ -1,0 +1,1 @@
+"""I3D (Carreira and Zisserman, 2017): what FVD compares clips by."""
