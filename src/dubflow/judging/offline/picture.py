@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
 from dubflow.errors import BadInput, WrongUse
 from dubflow.faces.crops import crop_face
-from dubflow.faces.frames import Picture
 from dubflow.faces.landmarks import MediaPipeLandmarker
 from dubflow.faces.mouth import mouth_opening
 from dubflow.faces.tracks import FaceTrack
@@ -26,23 +24,16 @@ from dubflow.judging.identity import EmbeddedFace, identity_similarity
 from dubflow.judging.lip_distance import lip_distance, quality_diversity
 from dubflow.judging.mouth_aspect import mar_diversity, mouth_aspect
 from dubflow.judging.mouth_sync import mouth_sync
+from dubflow.judging.offline.looking import Nobody, Seen, look_at_both
 from dubflow.judging.picture import score_outside_face
 from dubflow.judging.pins import offline_pin
 from dubflow.judging.recogniser import SAMPLE_RATE
-from dubflow.media.decode import read_audio, read_clip
-from dubflow.speech.durations import FRAME_RATE
+from dubflow.media.decode import read_audio
 
 _ALONE = ("mouth_offset", "mouth_correlation", "mar_diversity_geometric", "mar_diversity_paper")
 _AGAINST_SOURCE = ("lmd", "qd", "psnr_outside_face", "ssim_outside_face")
 _IDENTITY = "csim_embedded"
 _NO_SOURCE = Unmeasured("The item has no clip that was to be dubbed.", "item")
-
-
-@dataclass(frozen=True, eq=False)
-class _Seen:
-    path: Path
-    frames: Picture
-    track: FaceTrack
 
 
 @dataclass(eq=False)
@@ -81,17 +72,14 @@ class FaceJudge:
         return None
 
     def prepare(self) -> None:
-        """Every clip starts with fresh graphs, so there is nothing to keep."""
+        """Every clip starts with fresh graphs, so there is nothing to load."""
 
     def score(self, subject: Subject) -> Mapping[str, Answer]:
         """An answer for each metric; a dub without a face is the clip's doing where its source has one."""
-        source = _look(subject.files["source"]) if "source" in subject.files else None
-        try:
-            seen = _look(subject.clip)
-        except BadInput as error:
-            return self._nobody(error, subject, source)
-        if seen is None or (source is None and "source" in subject.files):
-            return self._nobody(None, subject, source)
+        both = look_at_both(subject.clip, subject.files.get("source"))
+        if isinstance(both, Nobody):
+            return {one.name: Unmeasured(both.reason, "item" if both.in_source else "clip") for one in self.metrics}
+        seen, source = both
         if self.identity:
             return {_IDENTITY: _NO_SOURCE if source is None else _identity(seen, source)}
         answers = _alone(seen)
@@ -105,22 +93,8 @@ class FaceJudge:
             return {}
         return {one.name: _NO_SOURCE for one in self.metrics if one.name not in _ALONE}
 
-    def _nobody(self, error: BadInput | None, subject: Subject, source: _Seen | None) -> dict[str, Answer]:
-        reason = str(error) if error is not None else "No face was found."
-        items_doing = "source" in subject.files and source is None
-        answer = Unmeasured(reason, "item" if items_doing else "clip")
-        return {one.name: answer for one in self.metrics}
 
-
-def _look(path: Path) -> _Seen | None:
-    """The clip and its main face; None where it shows none."""
-    frames = read_clip(path, fps=FRAME_RATE, audio=False).frames
-    assert frames is not None  # asked for, so there or an error
-    found = MediaPipeLandmarker().landmarks(frames)
-    return _Seen(path, frames, found.main) if found.tracks else None
-
-
-def _alone(seen: _Seen) -> dict[str, Answer]:
+def _alone(seen: Seen) -> dict[str, Answer]:
     answers: dict[str, Answer] = {}
     for kind in ("geometric", "paper"):
         diversity = mar_diversity(mouth_aspect(seen.track.landmarks, "paper" if kind == "paper" else "geometric"))
@@ -135,7 +109,7 @@ def _alone(seen: _Seen) -> dict[str, Answer]:
     return answers
 
 
-def _against(seen: _Seen, source: _Seen) -> dict[str, Answer]:
+def _against(seen: Seen, source: Seen) -> dict[str, Answer]:
     frames = min(len(seen.track), len(source.track))
     made, true = (_first(one.track, frames) for one in (seen, source))
     distance = lip_distance(true.landmarks, made.landmarks)
@@ -154,7 +128,7 @@ def _against(seen: _Seen, source: _Seen) -> dict[str, Answer]:
     return answers
 
 
-def _identity(seen: _Seen, source: _Seen) -> Answer:
+def _identity(seen: Seen, source: Seen) -> Answer:
     encoder = EmbeddedFace()
     vectors = [encoder.embed(crop_face(one.frames, one.track)[one.track.found]) for one in (seen, source)]
     return Measured(identity_similarity(vectors[0], vectors[1]))

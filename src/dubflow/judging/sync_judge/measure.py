@@ -1,0 +1,116 @@
+"""How good a judge of synchrony is: clips with their sound as it is, moved, and replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dubflow.errors import BadInput
+from dubflow.judging.phone_judge.augmentation import noise
+from dubflow.judging.sync_judge.crops import SAMPLES_PER_FRAME
+from dubflow.judging.sync_judge.encoder import SmallSync
+from dubflow.judging.sync_judge.material import SyncClip
+from dubflow.judging.syncnet import SyncScore
+
+Wave = NDArray[np.float32]
+SHIFTS = (-10, -7, -4, -2, -1, 0, 1, 2, 4, 7, 10)
+"""Frames by which the sound is made late."""
+CONDITIONS = ("true", "late_2", "late_6", "other_words", "other_speaker", "noise", "silence")
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Over clips and shifts: shares whose offset is exactly right and right within one frame, and within three; and the
+    median of what is found where nothing was moved."""
+
+    cases: int
+    exact: float
+    within_one: float
+    within_three: float
+    own_offset: float
+
+
+@dataclass(frozen=True)
+class ConditionScores:
+    """Means over clips, and the share of the clips in which each figure is worse than with the true sound."""
+
+    confidence: float
+    distance: float
+    less_confident: float
+    farther: float
+
+
+def moved(waveform: Wave, late: int) -> Wave:
+    """The sound ``late`` frames later (earlier where negative), silence around it, as long as it was."""
+    samples = late * SAMPLES_PER_FRAME
+    if late >= 0:
+        return np.pad(waveform, (samples, 0))[: waveform.size]
+    return np.pad(waveform[-samples:], (0, min(-samples, waveform.size)))
+
+
+def accuracy(judge: SmallSync, clips: Sequence[SyncClip], shifts: Sequence[int] = SHIFTS) -> Accuracy:
+    """Whether the offset follows a sound that is moved.
+
+    Raises:
+        BadInput: ``judging.nothing_to_judge`` without clips.
+    """
+    _some(clips)
+    wrong, own = [], []
+    for clip in clips:
+        found = {late: judge.score(clip.crops, moved(clip.waveform, late)).offset for late in {*shifts, 0}}
+        own.append(found[0])
+        wrong += [abs(found[late] + late) for late in shifts]
+    off = np.array(wrong)
+    exact, within_one, within_three = (float((off <= most).mean()) for most in (0, 1, 3))
+    return Accuracy(off.size, exact, within_one, within_three, float(np.median(own)))
+
+
+def conditions(judge: SmallSync, clips: Sequence[SyncClip], *, seed: int = 0) -> dict[str, ConditionScores]:
+    """Figures for each of :data:`CONDITIONS`.
+
+    Raises:
+        BadInput: ``judging.nothing_to_judge`` without clips, or without a second clip and a second speaker.
+    """
+    _some(clips)
+    found: dict[str, list[SyncScore]] = {name: [] for name in CONDITIONS}
+    for index, clip in enumerate(clips):
+        rng = np.random.default_rng([seed, index])
+        sounds = {
+            "true": clip.waveform,
+            "late_2": moved(clip.waveform, 2),
+            "late_6": moved(clip.waveform, 6),
+            "other_words": _another(clips, index, same=True).waveform,
+            "other_speaker": _another(clips, index, same=False).waveform,
+            "noise": (noise(clip.waveform.size, rng) * 0.05).astype(np.float32),
+            "silence": np.zeros_like(clip.waveform),
+        }
+        for name, sound in sounds.items():
+            found[name].append(judge.score(clip.crops, sound))
+    true = found["true"]
+    return {
+        name: ConditionScores(
+            confidence=float(np.mean([one.confidence for one in scores])),
+            distance=float(np.mean([one.distance for one in scores])),
+            less_confident=float(np.mean([a.confidence < b.confidence for a, b in zip(scores, true, strict=True)])),
+            farther=float(np.mean([a.distance > b.distance for a, b in zip(scores, true, strict=True)])),
+        )
+        for name, scores in found.items()
+    }
+
+
+def _another(clips: Sequence[SyncClip], index: int, *, same: bool) -> SyncClip:
+    own = clips[index]
+    for step in range(1, len(clips)):
+        other = clips[(index + step) % len(clips)]
+        if (other.speaker == own.speaker) == same:
+            return other
+    who = "of the same speaker" if same else "of another speaker"
+    raise BadInput("judging.nothing_to_judge", f"Beside {own.id} there is no clip {who}.", "Give more clips.")
+
+
+def _some(clips: Sequence[SyncClip]) -> None:
+    if not clips:
+        raise BadInput("judging.nothing_to_judge", "There is no clip to measure the judge on.", "Give some.")

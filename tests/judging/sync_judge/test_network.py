@@ -1,0 +1,93 @@
+"""Both towers with random weights, and their training on spots."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from dubflow.judging.sync_judge.encoder import SmallSync
+from dubflow.judging.sync_judge.facts import SyncFacts, SyncSettings
+from dubflow.judging.sync_judge.material import SyncClip
+from dubflow.judging.sync_judge.measure import accuracy, moved
+from dubflow.judging.sync_judge.network import SyncNetwork
+from dubflow.judging.sync_judge.training import Batches, SyncTraining, padded_curve, train
+from dubflow.judging.syncnet import FARTHEST, sync_score
+
+SMALL = SyncSettings(
+    dimensions=16, mouth_channels=(8, 8, 8, 8), mouth_width=16, sound_channels=(8, 8, 8), joined=32
+)  # fmt: skip
+FACTS = SyncFacts(settings=SMALL, voices=(), languages=(), steps=0)
+
+
+@pytest.fixture
+def network() -> SyncNetwork:
+    torch.manual_seed(0)
+    return SyncNetwork(SMALL).eval()
+
+
+def test_embeddings_have_length_one_and_no_negative_parts(network: SyncNetwork, spots: list[SyncClip]) -> None:
+    judge = SmallSync(FACTS, network, "0" * 64)
+    video, audio = judge.embed(spots[0].crops, spots[0].waveform)
+    assert video.shape == audio.shape == (56, 16)
+    for vectors in (video, audio, judge.embed(spots[0].crops, np.zeros(999, np.float32))[1]):
+        assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+        assert (vectors >= 0).all()
+
+
+def test_a_batch_is_its_parts(network: SyncNetwork) -> None:
+    mouths, sounds = torch.randn(3, 9, 48, 56), -torch.rand(3, 5, 80, 16)
+    with torch.inference_mode():
+        for tower, batch in ((network.see, mouths), (network.hear, sounds)):
+            alone = torch.cat([tower(one[None]) for one in batch])
+            assert torch.allclose(tower(batch), alone, atol=1e-5)
+
+
+def test_a_window_depends_on_its_five_frames_alone(network: SyncNetwork) -> None:
+    mouths = torch.randn(1, 12, 48, 56)
+    other = mouths.clone()
+    other[:, 8] += 1
+    with torch.inference_mode():
+        changed = (network.see(mouths) - network.see(other)).abs().sum(dim=-1)[0] > 1e-6
+    assert changed.tolist() == [False] * 4 + [True] * 4
+
+
+def test_training_sees_the_curve_that_judging_will(network: SyncNetwork) -> None:
+    rng = np.random.default_rng(0)
+    video, audio = (np.abs(rng.normal(size=(2, 40, 16))).astype(np.float32) for _ in range(2))
+    curves = padded_curve(torch.from_numpy(video), torch.from_numpy(audio)).numpy()
+    for clip in range(2):
+        assert np.allclose(curves[clip], sync_score(video[clip], audio[clip]).curve, atol=1e-5)
+
+
+def test_batches_are_the_same_for_the_same_number(spots: list[SyncClip]) -> None:
+    settings = SyncTraining(clips=4, frames=40)
+    ones, others = Batches(spots, settings)[3], Batches(spots, settings)[3]
+    assert all(torch.equal(one, other) for one, other in zip(ones, others, strict=True))
+    assert not torch.equal(ones[0], Batches(spots, settings)[4][0])
+    mouths, sounds, late = ones
+    assert (mouths.shape, sounds.shape) == ((4, 40, 48, 56), (4, 36, 80, 16))
+    assert late.abs().max() <= settings.farthest
+
+
+def test_a_sound_is_moved_by_whole_frames() -> None:
+    sound = np.arange(6400, dtype=np.float32)
+    assert (moved(sound, 3)[1920:] == sound[:-1920]).all()
+    assert (moved(sound, -3)[:-1920] == sound[1920:]).all()
+    assert not moved(sound, 3)[:1920].any()
+    assert not moved(sound, -3)[-1920:].any()
+    assert not moved(sound, -20).any()
+
+
+def test_training_finds_what_belongs_together(spots: list[SyncClip]) -> None:
+    said: list[str] = []
+    settings = SyncTraining(steps=60, clips=4, frames=40, learning_rate=3e-3, warm_up=5)
+    trained = train(spots[:12], settings, SMALL, workers=0, say=said.append)
+    again = train(spots[:12], settings.model_copy(update={"steps": 2}), SMALL, workers=0, say=said.append)
+    once_more = train(spots[:12], settings.model_copy(update={"steps": 2}), SMALL, workers=0, say=said.append)
+    for one, other in zip(again.parameters(), once_more.parameters(), strict=True):
+        assert torch.equal(one, other)
+    found = accuracy(SmallSync(FACTS, trained, "0" * 64), spots[12:], (-FARTHEST // 2, 0, 4))
+    assert found.cases == 12
+    assert found.within_one >= 0.9
+    assert found.own_offset == 0
