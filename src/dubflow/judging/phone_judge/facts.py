@@ -32,7 +32,7 @@ PACKAGED = Path(__file__).parents[1] / "weights" / "phones"
 class PhoneNetworkSettings(Strict):
     """Figures of the network."""
 
-    width: int = Field(128, gt=0, description="Channels, D.")
+    width: int = Field(160, gt=0, description="Channels, D.")
     blocks: int = Field(8, gt=0, description="Residual blocks.")
     kernel: int = Field(11, gt=0, description="Frames of 25 ms that a depthwise convolution spans; odd.")
     expansion: int = Field(2, gt=0, description="Inner width of a block over D.")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubflow.judging.recogniser import checked_waveform
-from dubflow.speech.mel import log_mel
+from dubflow.speech.mel import FLOOR_DB, log_mel
 
 RANGE_DB = 70.0
 """What lies further below the loudest moment is not told apart."""
@@ -24,10 +24,18 @@ def spectrogram(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
     Raises:
         BadInput: ``judging.bad_waveform``.
     """
-    level = log_mel(checked_waveform(waveform))
+    audio = checked_waveform(waveform)
+    level = log_mel(audio)
     if not level.size:
         return level
-    loudest = float(10 * np.log10(np.power(10.0, level.astype(np.float64) / 10).sum(axis=0).max()))
-    below = np.clip(level - max(loudest, QUIETEST_DB), -RANGE_DB, 0.0)
+    loudest = max(_loudest_db(level), QUIETEST_DB)
+    if loudest - RANGE_DB < FLOOR_DB:  # so quiet that what lies below the loudest moment was cut off: raise it first
+        level, loudest = log_mel(audio * 10 ** (-loudest / 20)), 0.0
+    below = np.clip(level - loudest, -RANGE_DB, 0.0)
     scaled: NDArray[np.float32] = ((below + RANGE_DB / 2) / _SCALE_DB).astype(np.float32)
     return scaled
+
+
+def _loudest_db(level: NDArray[np.float32]) -> float:
+    """Level of the loudest frame, all bins together."""
+    return float(10 * np.log10(np.power(10.0, level.astype(np.float64) / 10).sum(axis=0).max()))

@@ -50,7 +50,8 @@ def save_phone_model(
     Raises:
         BadInput: ``judging.bad_weights`` for weights that are not finite in float16.
     """
-    arrays = {name: value.detach().numpy().astype(np.float16) for name, value in network.state_dict().items()}
+    with np.errstate(over="ignore"):  # which is found below
+        arrays = {name: value.detach().numpy().astype(np.float16) for name, value in network.state_dict().items()}
     broken = sorted(name for name, array in arrays.items() if not np.isfinite(array).all())
     if broken:
         raise BadInput(
