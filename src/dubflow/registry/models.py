@@ -7,48 +7,29 @@ at the history again before it is content, so a slow one cannot leave an older s
 
 from __future__ import annotations
 
+import shutil
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dubflow.atomic import atomic_dir
 from dubflow.config import Settings
-from dubflow.errors import BadInput, DubflowError, OurFault, WrongUse
+from dubflow.errors import BadInput, DubflowError, OurFault
 from dubflow.registry.history import ALIASES, Entry, State, state_of
 from dubflow.registry.journal import Journal
+from dubflow.registry.package.contents import files_below
 from dubflow.registry.package.opening import ModelPackage, open_package, read_package
 from dubflow.registry.tracking_store import Store, client_of, store_of
+from dubflow.registry.versions import Version, check_digest, files_of, number_of, version_of
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.tracking import MlflowClient
 
-DIGEST_TAG = "dubflow.digest"
 _TRIES = 20
-
-
-@dataclass(frozen=True)
-class Version:
-    """A version of a model.
-
-    Attributes:
-        package: digest of its package; None for a version that dubflow did not register.
-        source: where its files lie. created: UTC, ISO 8601. run: MLflow's id of the run that its files belong to.
-    """
-
-    model: str
-    version: int
-    package: str | None
-    source: str
-    created: str
-    run: str | None
-    tags: Mapping[str, str]
-    aliases: tuple[str, ...]
 
 
 class Registry:
@@ -97,16 +78,16 @@ class Registry:
         state_of(model, entries)
         return entries
 
-    def state(self, model: str) -> State:
-        """Where a model stands; aliases that do not follow the history are put right.
+    def state(self, model: str, *, told: bool = True) -> State:
+        """Where a model stands; aliases that do not follow the history are put right, and ``note`` is ``told``.
 
         Raises:
-            BadInput: ``registry.no_model``, ``registry.history_damaged``, ``registry.version_gone``.
+            BadInput: ``registry.no_model``, ``registry.history_damaged``.
             OurFault: ``registry.unreachable``, ``registry.unsettled``.
         """
         for _ in range(_TRIES):
             state = state_of(model, self.history(model))
-            self._follow(state)
+            self._follow(state, told=told)
             if self.journal.last_number(model) == state.number:
                 return state
         raise OurFault(
@@ -122,7 +103,7 @@ class Registry:
         state = self.state(model)
         with self.reaching():
             found = self.client.search_model_versions(f"name='{model}'")
-        return tuple(sorted((_version(one, state) for one in found), key=lambda one: -one.version))
+        return tuple(sorted((version_of(one, state) for one in found), key=lambda one: -one.version))
 
     def version(self, model: str, which: str | int) -> Version:
         """A version by number or alias.
@@ -131,57 +112,41 @@ class Registry:
             BadInput: ``registry.no_version``, and as :meth:`state`. WrongUse: ``registry.bad_version``.
         """
         state = self.state(model)
-        number = _number(state, which)
+        number = number_of(state, which)
         if number is None:
             raise BadInput("registry.no_version", f"{model} has no {which}.", "See what it has: dubflow models list.")
-        return _version(self._found(model, number), state)
+        return version_of(self._found(model, number), state)
 
     def fetch(self, model: str, which: str | int, into: Path, trusted_keys: Sequence[Path]) -> ModelPackage:
         """Copy a version's package into the new folder ``into``, which appears only if every check holds.
+
+        Where the folder has that very package already, it is checked and taken as it is.
 
         Raises:
             BadInput: as :meth:`version` and :func:`open_package`; ``registry.package_changed`` when the files are
                 another package than the one that was registered.
         """
         version = self.version(model, which)
-        with self.files(version) as folder:
-            package = open_package(folder, trusted_keys)
-            _check_digest(version, package)
-            with atomic_dir(into) as part:
-                for file in (*(one.path for one in package.manifest.files), "package.json", "model.sig"):
-                    target = part / file
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    target.write_bytes((folder / file).read_bytes())
-                copied = open_package(part, trusted_keys)  # what was copied, not what lay there a moment ago
-        return ModelPackage(Path(into), copied.manifest, copied.signed_by)
+        into = Path(into)
+        if into.exists():
+            found = open_package(into, trusted_keys)
+            check_digest(version, found)
+            return found
+        with self.files(version) as folder, atomic_dir(into) as part:
+            for file in files_below(folder):
+                (part / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(folder / file, part / file)
+            copied = open_package(part, trusted_keys)  # the copy: what lay there may change at any moment
+            check_digest(version, copied)
+        return ModelPackage(into, copied.manifest, copied.signed_by)
 
-    @contextmanager
-    def files(self, version: Version) -> Iterator[Path]:
+    def files(self, version: Version) -> AbstractContextManager[Path]:
         """A version's files on this machine, for the length of a ``with`` block.
 
         Raises:
-            BadInput: ``registry.files_gone``. OurFault: ``registry.unreachable``.
+            BadInput: ``registry.files_gone``.
         """
-        from mlflow.artifacts import download_artifacts
-
-        with tempfile.TemporaryDirectory(prefix="dubflow-package-") as room:
-            local = version.source.startswith(("file:", "/"))
-            try:
-                found = Path(
-                    download_artifacts(
-                        artifact_uri=version.source,
-                        dst_path=None if local else room,
-                        tracking_uri=self.store.uri,
-                    )
-                )
-            except Exception as error:
-                raise BadInput(
-                    "registry.files_gone",
-                    f"The files of {version.model} {version.version} cannot be read from {version.source} "
-                    f"({type(error).__name__}).",
-                    "Register the package again, or bring the storage back.",
-                ) from error
-            yield found
+        return files_of(self.store, version)
 
     def read_files(self, version: Version, trusted_keys: Sequence[Path] = ()) -> ModelPackage:
         """Read every byte of a version's files and say what package they are; ``folder`` is of no use afterwards.
@@ -195,7 +160,7 @@ class Registry:
         """
         with self.files(version) as folder:
             package = open_package(folder, trusted_keys) if trusted_keys else read_package(folder)
-        _check_digest(version, package)
+        check_digest(version, package)
         return package
 
     def change(self, seen: State, make: Callable[[State], Entry]) -> Entry:
@@ -255,30 +220,39 @@ class Registry:
                     "See what it has: dubflow models list.",
                 ) from error
 
-    def _follow(self, state: State) -> None:
+    def _follow(self, state: State, *, told: bool) -> None:
         """Set MLflow's aliases of a model as the history has them."""
+        with self.reaching():
+            aliases = self.client.get_registered_model(state.model).aliases
+        wanted = {str(alias): version for alias, version in state.aliases.items()}
+        for alias in ALIASES:
+            want, found = wanted.get(alias), aliases.get(alias)
+            if want == (None if found is None else int(found)):
+                continue
+            done = self._set(state.model, alias, want)
+            if told and done:
+                self.note(
+                    f"MLflow: the {alias} of {state.model} was {found or 'nobody'}; put right by the history: "
+                    f"{want or 'nobody'}"
+                )
+
+    def _set(self, model: str, alias: str, version: int | None) -> bool:
+        """Set or remove an alias; False where MLflow has no such version any more."""
         from mlflow.exceptions import MlflowException
 
-        wanted = {str(alias): version for alias, version in state.aliases.items()}
         with self.reaching():
             try:
-                aliases = self.client.get_registered_model(state.model).aliases
-                found = {alias: int(version) for alias, version in aliases.items() if alias in ALIASES}
-                for alias in sorted(wanted.keys() | found.keys()):
-                    if wanted.get(alias) == found.get(alias):
-                        continue
-                    if alias in wanted:
-                        self.client.set_registered_model_alias(state.model, alias, str(wanted[alias]))
-                    else:
-                        self.client.delete_registered_model_alias(state.model, alias)
+                if version is None:
+                    self.client.delete_registered_model_alias(model, alias)
+                else:
+                    self.client.set_registered_model_alias(model, alias, str(version))
             except MlflowException as error:
                 if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                     raise
-                raise BadInput(
-                    "registry.version_gone",
-                    f"MLflow has no longer what the history of {state.model} names: {error.message}",
-                    "Bring the version back from a copy of the database, or promote another.",
-                ) from error
+                # Not an error: what else could be done, such as promoting another, must go on working.
+                self.note(f"MLflow: version {version} of {model}, its {alias} by the history, was deleted there")
+                return False
+        return True
 
 
 def open_registry(uri: str | None = None, note: Callable[[str], None] | None = None) -> Registry:
@@ -294,42 +268,6 @@ def open_registry(uri: str | None = None, note: Callable[[str], None] | None = N
 def now() -> str:
     """UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _number(state: State, which: str | int) -> int | None:
-    if isinstance(which, int) or which.isdecimal():
-        return int(which)
-    if which not in ALIASES:
-        raise WrongUse(
-            "registry.bad_version", f"{which!r} is no version.", f"Give a number or one of {', '.join(ALIASES)}."
-        )
-    return {str(alias): version for alias, version in state.aliases.items()}.get(which)
-
-
-def _version(found: ModelVersion, state: State) -> Version:
-    number = int(found.version)
-    created = datetime.fromtimestamp(int(found.creation_timestamp) / 1000, UTC).isoformat(timespec="seconds")
-    return Version(
-        model=str(found.name),
-        version=number,
-        # The history's word counts: tags can be changed by anybody.
-        package=state.package(number),
-        source=str(found.source),
-        created=created,
-        run=str(found.run_id) if found.run_id else None,
-        tags={str(name): str(value) for name, value in found.tags.items()},
-        aliases=tuple(str(alias) for alias, version in state.aliases.items() if version == number),
-    )
-
-
-def _check_digest(version: Version, package: ModelPackage) -> None:
-    if version.package != package.digest:
-        raise BadInput(
-            "registry.package_changed",
-            f"The files of {version.model} {version.version} are the package {package.digest[:16]}…, "
-            f"not {(version.package or 'any')[:16]}… that was registered.",
-            "Somebody put other files there. Do not use them; register the package again.",
-        )
 
 
 def _lost(won: Entry, seen: State) -> BadInput:

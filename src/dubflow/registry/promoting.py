@@ -16,7 +16,8 @@ from dubflow.judging.gate.signing import SignedVerdict, read_verdict, verify
 from dubflow.judging.gate.verdict import Verdict
 from dubflow.registry.history import Change, Entry, State
 from dubflow.registry.licences import LicencePolicy, check_licences
-from dubflow.registry.models import Registry, Version, now
+from dubflow.registry.models import Registry, now
+from dubflow.registry.versions import Version
 
 
 @dataclass(frozen=True)
@@ -215,7 +216,7 @@ def _keep(registry: Registry, version: Version, path: Path, verdict: Verdict) ->
 
 def _follow(registry: Registry, model: str) -> None:
     try:
-        registry.state(model)
+        registry.state(model, told=False)
     except DubflowError as error:
         raise OurFault(
             "registry.aliases_behind",

@@ -13,9 +13,10 @@ from pathlib import Path
 from dubflow.errors import BadInput
 from dubflow.registry.history import Change, Entry, State
 from dubflow.registry.licences import LicencePolicy, check_licences
-from dubflow.registry.models import DIGEST_TAG, Registry, now
+from dubflow.registry.models import Registry, now
 from dubflow.registry.package.facts import DiflowFacts
 from dubflow.registry.package.opening import ModelPackage, open_package, read_package
+from dubflow.registry.versions import DIGEST_TAG
 
 EXPERIMENT = "models"
 """Where packages are kept that no tracked run made."""
@@ -66,7 +67,7 @@ def register(
         version = _made_version(registry, package, run)
         change = Change(by=by, at=now(), reason=reason)
         found = _entered(registry, model, version, digest, change)
-        registry.state(model)  # aliases follow
+        registry.state(model, told=False)  # aliases follow
         return Registered(model, found, digest, found=found != version)
     registry.state(model)
     return Registered(model, found, digest, found=True)

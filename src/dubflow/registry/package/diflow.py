@@ -176,7 +176,7 @@ def _teacher(folder: Path, model: DiflowFacts) -> DiflowFacts:
         raise BadInput(
             "registry.other_teacher",
             f"{folder} has other weights ({digest[:16]}…) than the teacher of this model ({model.teacher[:16]}…).",
-            "Name the model of stage 1 that it was distilled from.",
+            "Name the very model of stage 1 that it was distilled from; a copy in half precision is another.",
         )
     return package_facts(folder, facts, _record(Path(folder) / LINEAGE))
 
