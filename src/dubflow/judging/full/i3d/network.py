@@ -3,7 +3,8 @@
 Carreira and Zisserman, "Quo vadis, action recognition?", 2017: Inception v1 whose filters got a third axis. Shapes
 (N stretches of F frames):
 
-    [N, 3, F, 224, 224] in -1..1 -> [N, 1024, ceil(F / 8), 7, 7] -> mean over 2x7x7 -> logits, mean over time -> [N, 400]
+    [N, 3, F, 224, 224] in -1..1 -> [N, 1024, ceil(F / 8), 7, 7] -> mean over 2x7x7 -> logits, their mean over
+    time -> [N, 400]
 
 Padding is TensorFlow's ``SAME``: as much as makes ceil(length / stride) places, the odd one at the end.
 """

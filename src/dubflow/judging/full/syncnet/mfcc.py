@@ -56,7 +56,8 @@ def sixteen_bits(waveform: NDArray[np.float32]) -> NDArray[np.int16]:
         BadInput: ``judging.bad_waveform``.
     """
     scaled = np.rint(checked_waveform(waveform) * _FULL_SCALE)
-    return np.clip(scaled, -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
+    samples: NDArray[np.int16] = np.clip(scaled, -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
+    return samples
 
 
 @cache
