@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar, cast
 
 from pydantic import Field
 
-from dubflow.config import Strict
+from dubflow.config import Strict, load_preset
 from dubflow.errors import WrongUse
 from dubflow.judging.card.functions import Answer, Judge, MetricFunction, SetFunction
 from dubflow.judging.card.items import Benchmark, BenchmarkItem, Subject
@@ -65,6 +65,15 @@ class Judges:
         return tuple(chain.from_iterable(one.metrics for one in (*self.functions, *self.set_functions)))
 
 
+def read_judge_settings(name: str | None) -> JudgeSettings:
+    """The section ``judges`` of a shipped preset or a YAML file; offline judges alone without a name.
+
+    Raises:
+        WrongUse: ``config.unknown_preset``. BadInput: ``config.bad_preset``.
+    """
+    return JudgeSettings() if name is None else load_preset(name, "judges", JudgeSettings)
+
+
 def build_judges(settings: JudgeSettings, benchmark: Benchmark, root: Path) -> Judges:
     """The judges of ``settings`` for a benchmark whose paths are relative to ``root``; nothing is loaded yet.
 
@@ -84,12 +93,18 @@ def build_judges(settings: JudgeSettings, benchmark: Benchmark, root: Path) -> J
 
 def _functions(full: FullJudges, benchmark: Benchmark, root: Path) -> list[MetricFunction]:
     """Judges of single clips, those that are preferred first."""
+    from dubflow.judging.full.settings import sound_judges as full_sound_judges
+    from dubflow.judging.offline.open_words import OpenWords
     from dubflow.judging.offline.picture import FaceJudge
     from dubflow.judging.offline.sound import sound_judges
     from dubflow.judging.offline.voices import OwnVoice
     from dubflow.judging.offline.words import GridWords
+    from dubflow.judging.phone_judge.judge import PhoneWords
+    from dubflow.judging.sync_judge.judge import SmallSyncJudge
 
-    return [GridWords(), *sound_judges(), OwnVoice(benchmark, root), FaceJudge(), FaceJudge(identity=True)]
+    words = (GridWords(), OpenWords(), PhoneWords())
+    faces = (SmallSyncJudge(), FaceJudge(), FaceJudge(identity=True))
+    return [*full_sound_judges(full), *words, *sound_judges(), OwnVoice(benchmark, root), *faces]
 
 
 def _set_functions(full: FullJudges) -> list[SetFunction]:

@@ -87,6 +87,7 @@ def evaluate_model(
     folder, out, options = find_model(model), Path(out), options or DubOptions()
     judges = build_judges(settings or JudgeSettings(), benchmark, root)
     engine = DiflowEngine.open(folder, lip_weights=lip_weights, face_weights=face_weights)
+    parameters = sum(weights.numel() for weights in engine.model.network.parameters())
     asked = {"engine": engine.id, "options": options.model_dump(mode="json"), "benchmark": benchmark.digest}
     with _evaluating(out, asked):
         with reporting("dub", len(benchmark.items), "clips") as progress:
@@ -97,7 +98,7 @@ def evaluate_model(
             system or _name_of(model, folder),
             package=files_digest(folder),
             licences=licences_of(folder),
-            lineage=lineage_of(folder),
+            lineage=lineage_of(folder) | {"parameters": f"{parameters / 1e6:.1f}M", "nfe": str(options.steps)},
             costs=dubs.costs,
         )
         card = _judge(judges, benchmark, root, out / CLIPS, out, who, cache, workers, dubs)
