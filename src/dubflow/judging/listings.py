@@ -277,7 +277,7 @@ _OWN_SYNC = (
     "talkers: of real ones its figures may only rank."
 )
 _CROPS = {
-    "pipeline": "faces found, followed and cut as SyncNet's own pipeline does (lse_pipeline)",
+    "pipeline": "faces cut as SyncNet's own pipeline does (lse_pipeline), found by MediaPipe in place of S3FD",
     "lrs": "whole frames scaled to 224 pixels, as Wav2Lip's script for LRS does (lse_lrs)",
 }
 _SYNC = (
@@ -375,13 +375,15 @@ _SETS = "Figures of the same network, scaling and number of samples."
 _PICTURE = (
     Listing(
         "fid", "picture", "", "lower", None,
-        "Fréchet distance of Inception features of the dubs' and the true clips' frames.",
+        "Fréchet distance of Inception features (2,048, pytorch-fid's weights and scaling) of the dubs' frames and of "
+        "the true clips' (references, or sources).",
         _SETS, None, "inception", "distribution",
     ),
     Listing(
         "fvd", "picture", "", "lower", None,
-        "Fréchet distance of I3D features of the dubs and the true clips.",
-        _SETS, None, "i3d", "distribution",
+        "Fréchet distance of I3D's 400 logits (pytorch-i3d's weights) of stretches of 16 frames, 224 pixels, of the "
+        "dubs and of the true clips (references, or sources).",
+        _SETS + " Not of StyleGAN-V's copy of I3D, a TorchScript archive, which peers use.", None, "i3d", "distribution",
     ),
     Listing(
         "psnr_outside_face", "picture", "dB", "higher", 0.0,

@@ -11,7 +11,8 @@ fall into G = 20 groups, and with :math:`F_{-g}` the distance without a group
 Not the bootstrap: drawing with replacement leaves a third of the clips out, and a Fréchet distance grows with every
 sample it lacks. On Gaussians of 40 clips of 4 samples in 32 dimensions it moved the figure by three of its standard
 deviations, and in 400 dimensions it put these at twice what they were; the jackknife's were right there and at most a
-third too wide elsewhere. What neither tells is the figure's bias itself, which falls with the number of clips: only equal numbers compare.
+third too wide elsewhere. What neither tells is the figure's bias itself, which falls with the number of clips: only
+equal numbers compare.
 """
 
 from __future__ import annotations
