@@ -94,5 +94,8 @@ class PhoneWords:
         voice = item.facts.get("voice")
         if isinstance(voice, Mapping) and self._facts.knows_voice(voice):
             return Unmeasured("The recogniser was trained on, or chosen by, this very voice.", "item")
-        phones = [phone.symbol for phone in phonemize(item.transcript, item.language)]
+        try:
+            phones = [phone.symbol for phone in phonemize(item.transcript, item.language)]
+        except BadInput as error:  # of the text, so the item's doing and not the clip's
+            return Unmeasured(str(error), "item")
         return phones or Unmeasured("The transcript has nothing to be said.", "item")
