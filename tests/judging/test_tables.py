@@ -1,4 +1,4 @@
-"""Tables of the papers' shapes: right figures in right columns, dashes with reasons, no comparison that means nothing."""
+"""Tables of the papers' shapes: right figures in right columns, dashes with reasons, nothing compared that differs."""
 
 from __future__ import annotations
 

@@ -246,3 +246,15 @@ def test_claims_about_other_speakers_draw_speakers() -> None:
     answer = judge(cards[0], cards[1], policy(slices=[], resample="speaker"))
     assert "counts in 4 speakers only" in rule(answer, "primary.wer").reason
     assert answer.decision == "inconclusive"
+
+
+def test_an_undecided_headline_is_one_short_sentence_and_names_the_first_rule() -> None:
+    close = {"primary": {"metric": "wer", "worthwhile": 0.005}, "slices": []}
+    one = judge(system(wer=0.295, seed=2), champion(), policy(**close))
+    assert [rule.rule for rule in one.rules if rule.outcome == "inconclusive"] == ["primary.wer"]
+    start = "Inconclusive: system against champion (embedded world): these clips do not decide primary.wer"
+    assert one.headline == f"{start}."
+    two = judge(system(wer=0.295, seed=2), champion(), policy(**close, smallest_sample=200))
+    undecided = [rule.rule for rule in two.rules if rule.outcome == "inconclusive"]
+    assert len(undecided) == 2
+    assert two.headline.endswith(f"these clips do not decide {undecided[0]} and 1 more rule.")

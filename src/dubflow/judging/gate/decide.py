@@ -67,16 +67,21 @@ def _without_champion(policy: Policy) -> list[RuleResult]:
 
 def _headline(challenger: ScoreCard, champion: ScoreCard | None, rules: Sequence[RuleResult]) -> str:
     answer = decision(tuple(rules))
-    words: dict[Decision, str] = {
-        "promote": f"Promote {challenger.system}",
-        "refuse": f"Refuse {challenger.system}",
-        "inconclusive": f"Inconclusive: {challenger.system} is neither shown fit nor unfit",
-    }
+    words: dict[Decision, str] = {"promote": "Promote", "refuse": "Refuse", "inconclusive": "Inconclusive:"}
     against = "" if champion is None else f" {'over' if answer == 'promote' else 'against'} {champion.system}"
     world = " (embedded world)" if challenger.world == "embedded" else ""
-    deciding = {"refuse": "refuse", "inconclusive": "inconclusive"}.get(answer)
-    reasons = [rule.reason for rule in rules if rule.outcome == deciding]
-    passed = sum(rule.outcome == "pass" for rule in rules)
-    first = f"all {passed} rules that apply hold." if answer == "promote" else reasons[0]
-    others = f" And {len(reasons) - 1} more." if len(reasons) > 1 else ""
-    return f"{words[answer]}{against}{world}: {first}{others}"
+    return f"{words[answer]} {challenger.system}{against}{world}: {_why(answer, rules)}"
+
+
+def _why(answer: Decision, rules: Sequence[RuleResult]) -> str:
+    """In one sentence; figures and reasons of every rule stand in the rules."""
+    if answer == "promote":
+        return f"all {sum(rule.outcome == 'pass' for rule in rules)} rules that apply hold."
+    deciding = [rule for rule in rules if rule.outcome == answer]
+    if answer == "inconclusive":
+        named = deciding[0].rule if deciding else "every rule"
+        more = len(deciding) - 1
+        others = f" and {more} more rule{'s' if more > 1 else ''}" if more > 0 else ""
+        return f"these clips do not decide {named}{others}."
+    others = f" And {len(deciding) - 1} more." if len(deciding) > 1 else ""
+    return f"{deciding[0].reason}{others}"

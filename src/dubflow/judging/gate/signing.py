@@ -7,6 +7,7 @@ and readable by its owner alone, the public one beside it with the suffix ``.pub
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -105,6 +106,11 @@ def verify(signed: SignedVerdict, trusted: Path) -> Verdict:
             "judging.bad_signature", "The verdict was changed after it was signed.", "Run the gate again."
         ) from error
     return signed.verdict
+
+
+def fingerprint(signature: Signature) -> str:
+    """SHA-256 of the signer's raw public key, hexadecimal: by which people tell keys apart."""
+    return hashlib.sha256(bytes.fromhex(signature.public_key)).hexdigest()
 
 
 def write_verdict(signed: SignedVerdict, path: Path) -> Path:

@@ -102,12 +102,15 @@ def metric_parts(verdict: Verdict) -> dict[str, list[str]]:
     return parts
 
 
-def provenance_section(verdict: Verdict, sides: Sequence[Side]) -> Markup:
-    """Digests, licences, lineage and costs."""
+def provenance_section(verdict: Verdict, sides: Sequence[Side], signed_by: str | None) -> Markup:
+    """Who signed, digests, licences, lineage and costs."""
+    # A fingerprint is compared by eye, so all of it stands there.
+    key = "nobody" if signed_by is None else join("the Ed25519 key ", element("code", signed_by))
     facts: list[tuple[str, Markup | str]] = [
         ("Verdict", short(verdict.digest)),
         ("Policy", join(untrusted(verdict.policy), " ", short(verdict.policy_digest))),
         ("Made at", verdict.made_at or "not said"),
+        ("Signed by", key),
     ]
     return element(
         "section",

@@ -44,6 +44,7 @@ def write_page(
     media: Mapping[str, ClipMedia],
     *,
     landmarker: Landmarker | None = None,
+    signed_by: str | None = None,
     shown: int = SHOWN,
     progress: Progress | None = None,
 ) -> Path:
@@ -55,6 +56,7 @@ def write_page(
         champion: None where nothing is in use yet. Under another protocol its figures are shown, never held against.
         media: files and text of each clip, by clip id; clips without are shown by their figures alone.
         landmarker: measures the mouths of the clips shown; None leaves their curves out, and the page says so.
+        signed_by: fingerprint of the key that signed the verdict; None where nobody did.
         shown: how many of the worst clips are shown with their media. progress: is told of each.
 
     Raises:
@@ -82,7 +84,7 @@ def write_page(
             regressions_section(found, shown, ranked, media, exhibits, mouths=landmarker is not None),
             clips_section(sides, metrics, media),
             protocol_section(sides),
-            provenance_section(verdict, sides),
+            provenance_section(verdict, sides, signed_by),
         ],
     )
     target = out_folder / PAGE
