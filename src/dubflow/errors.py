@@ -79,6 +79,14 @@ class OurFault(DubflowError):
     """We failed on input that we should have handled, or the machine failed us (disk full, child killed)."""
 
 
+def restored(content: dict[str, Any], exit_code: int) -> DubflowError:
+    """An error from what another process printed with ``--json``; its exit code says whose doing it was."""
+    kinds: dict[int, type[DubflowError]] = {int(kind.exit_code): kind for kind in (WrongUse, BadInput)}
+    kind = kinds.get(exit_code, OurFault)
+    details = content.get("details") or {}
+    return kind(str(content.get("code")), str(content.get("headline")), str(content.get("hint", "")), **details)
+
+
 EXTRAS = {
     "cv2": "faces",
     "mediapipe": "faces",

@@ -15,7 +15,22 @@ from typing import Annotated
 import typer
 
 from dubflow import __version__
-from dubflow.cli import codec, corpus, demo, doctor, dub, gate, models, output, prepare, probe, talkers, train
+from dubflow.cli import (
+    codec,
+    corpus,
+    demo,
+    doctor,
+    dub,
+    evaluate,
+    gate,
+    models,
+    output,
+    pipelines,
+    prepare,
+    probe,
+    talkers,
+    train,
+)
 from dubflow.errors import EXTRAS, DubflowError, ExitCode, OurFault, WrongUse, missing_extra
 
 app = typer.Typer(
@@ -36,7 +51,11 @@ app.command("prepare")(prepare.prepare)
 app.add_typer(codec.app, name="codec")
 app.command("dub")(dub.dub)
 app.add_typer(train.app, name="train")
+app.command("evaluate")(evaluate.evaluate)
 app.command("gate")(gate.gate)
+app.command("run")(pipelines.run)
+app.command("compile")(pipelines.compile_all)
+app.add_typer(pipelines.runs, name="runs")
 app.add_typer(models.app, name="models")
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dubflow.atomic import write_json
 from dubflow.corpora.cache import content_key
-from dubflow.errors import BadInput, DubflowError, WrongUse
+from dubflow.errors import DubflowError, restored
 
 RUN = "DUBFLOW_RUN"
 """Environment variable: the folder of the run that a step belongs to, on this machine."""
@@ -47,8 +47,7 @@ def recall_refusal(words: Sequence[str]) -> DubflowError | None:
     if folder is None or not _path(folder, words).is_file():
         return None
     content = json.loads(_path(folder, words).read_text(encoding="utf-8"))
-    kind = WrongUse if content["exit_code"] == int(WrongUse.exit_code) else BadInput
-    return kind(content["code"], content["headline"], content["hint"], **content.get("details", {}))
+    return restored(content, content["exit_code"])
 
 
 def _path(folder: Path, words: Sequence[str]) -> Path:

@@ -8,20 +8,27 @@ failed step once more gets the same answer at once.
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from dubflow.errors import BadInput, DubflowError, OurFault, WrongUse
+from dubflow.atomic import write_json
+from dubflow.errors import DubflowError, OurFault, WrongUse, restored
 from dubflow.parallel import end_with_parent
-from dubflow.platform.steps.refusals import recall_refusal, remember_refusal
+from dubflow.platform.steps.following import follow_runner
+from dubflow.platform.steps.refusals import RUN, recall_refusal, remember_refusal
+
+ERROR = "error.json"
+MARK = "»"
 
 
 class RetrySettings(BaseSettings):
@@ -52,6 +59,7 @@ def run_verb(
             (killed, out of memory).
     """
     if (known := recall_refusal(words)) is not None:
+        _leave(known)
         raise known
     settings = RetrySettings()
     pause = settings.first_pause_s
@@ -61,8 +69,8 @@ def run_verb(
         except DubflowError as error:
             if not error.retryable:
                 remember_refusal(words, error)
-                raise
-            if not left:
+            if not error.retryable or not left:
+                _leave(error)
                 raise
             _say(f"{error} Trying again in {pause:g} s ({left} left).")
             sleep(pause)
@@ -77,15 +85,28 @@ def command_of(words: Sequence[str], launcher: Sequence[str] = ()) -> list[str]:
 
 
 def _run(words: Sequence[str], launcher: Sequence[str], fine: Sequence[int]) -> dict[str, Any]:
-    command = command_of(words, launcher)
-    _say(f"$ dubflow {shlex.join(words)}")
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, preexec_fn=end_with_parent)
-    answer = _answer(done.stdout)
+    _say(f"dubflow {shlex.join(words)}")
+    # A session of its own would outlive us; this way the system ends it when we are gone.
+    with subprocess.Popen(
+        command_of(words, launcher),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        preexec_fn=end_with_parent,
+    ) as process:
+        assert process.stdout is not None  # both were asked for
+        assert process.stderr is not None
+        telling = threading.Thread(target=_pass_on, args=(process.stderr,))
+        telling.start()
+        answer = _answer(process.stdout.read())
+        telling.join()
+    code = process.returncode
     if answer is not None and "error" in answer:
-        raise error_of(answer["error"], done.returncode)
-    if answer is not None and done.returncode in fine:
+        raise restored(answer["error"], code)
+    if answer is not None and code in fine:
         return answer
-    how = f"by signal {-done.returncode}" if done.returncode < 0 else f"with code {done.returncode}"
+    how = f"by signal {-code}" if code < 0 else f"with code {code}"
     raise OurFault(
         "platform.step_ended",
         f"`dubflow {shlex.join(words[:2])}` ended {how} without an answer.",
@@ -93,8 +114,29 @@ def _run(words: Sequence[str], launcher: Sequence[str], fine: Sequence[int]) -> 
     )
 
 
+def _pass_on(lines: TextIO) -> None:
+    for line in lines:
+        _say(line.rstrip("\n"))
+
+
+def _leave(error: DubflowError) -> None:
+    """Leave the error with the run on this machine, for whoever asks why it failed."""
+    if os.environ.get(RUN):
+        write_json(Path(os.environ[RUN]) / ERROR, error.as_dict() | {"exit_code": int(error.exit_code)})
+
+
+def last_error(run: Path) -> DubflowError | None:
+    """The error that a step of the run in this folder left; None where none did."""
+    try:
+        content = json.loads((run / ERROR).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return restored(content, content["exit_code"])
+
+
 def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
+    """A line for whoever follows the run; the mark tells it from what KFP says around it."""
+    sys.stderr.write(f"{MARK} {line}\n")
     sys.stderr.flush()
 
 
@@ -110,22 +152,16 @@ def _answer(text: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def error_of(content: dict[str, Any], exit_code: int) -> DubflowError:
-    """The error that ``--json`` printed, as an exception again; the exit code says whose doing it was."""
-    kinds: dict[int, type[DubflowError]] = {int(kind.exit_code): kind for kind in (WrongUse, BadInput)}
-    kind = kinds.get(exit_code, OurFault)
-    details = content.get("details") or {}
-    return kind(str(content.get("code")), str(content.get("headline")), str(content.get("hint", "")), **details)
-
-
-def workspace_of(workspace: str) -> Path:
-    """The folder in which steps keep unfinished work; made if need be.
+def begin(workspace: str) -> Path:
+    """Begin a step: it ends with its runner, and keeps unfinished work in the folder ``workspace``, which is made.
 
     Raises:
         WrongUse: ``platform.no_workspace``.
     """
+    follow_runner()
     if not workspace:
         raise WrongUse("platform.no_workspace", "The pipeline's parameter workspace is empty.", "Name a folder.")
+    os.environ["DUBFLOW_WORKSPACE"] = workspace
     folder = Path(workspace)
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -1,0 +1,19 @@
+"""A trained model as a signed package, registered as a version with the alias challenger."""
+
+from kfp import dsl
+
+from components.place import IMAGES, Place
+
+PLACE = Place(image="data", cached=False)
+
+
+@dsl.component(base_image=IMAGES[PLACE.image], install_kfp_package=False)
+def register(
+    model: dsl.Input[dsl.Model], package: dsl.Output[dsl.Model], workspace: str, code: str, registry: str, name: str
+) -> int:
+    """The model's version under ``name``, the same for the same bytes; 0 where they are the champion's already."""
+    from dubflow.platform.steps.release import register_model
+
+    made = register_model(package.path, workspace, model.path, registry, name)
+    package.metadata.update(made.facts)
+    return made.challenger

@@ -1,0 +1,1 @@
+"""Pipelines of KFP, and in ``ir/`` what they compile to."""

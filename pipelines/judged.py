@@ -1,0 +1,71 @@
+"""From a trained model to the verdict, and to the alias champion where the verdict says so."""
+
+from components.evaluate import component as evaluation
+from components.evaluate_champion import component as champion_evaluation
+from components.gate import component as gating
+from components.place import put
+from components.promote import component as promotion
+from components.register import component as registration
+from components.smoke_dub import component as smoke
+from kfp import dsl
+
+
+@dsl.pipeline(name="judged", description="Register a model, judge it beside the champion, promote it by the verdict.")
+def judged(
+    model: dsl.Input[dsl.Model],
+    workspace: str,
+    code: str,
+    preset: str,
+    benchmark: str,
+    policy: str,
+    registry: str,
+    name: str,
+):
+    """Nothing is judged where the model is the champion already."""
+    registered = put(
+        registration.register(model=model, workspace=workspace, code=code, registry=registry, name=name),
+        registration.PLACE,
+    )
+    with dsl.If(registered.outputs["Output"] > 0, name="is new"):
+        challenger = put(
+            evaluation.evaluate(
+                package=registered.outputs["package"],
+                workspace=workspace,
+                code=code,
+                benchmark=benchmark,
+                preset=preset,
+            ),
+            evaluation.PLACE,
+        )
+        champion = put(
+            champion_evaluation.evaluate_champion(
+                workspace=workspace, code=code, registry=registry, name=name, benchmark=benchmark, preset=preset
+            ),
+            champion_evaluation.PLACE,
+        )
+        decided = put(
+            gating.gate(
+                challenger=challenger.outputs["card"],
+                champion=champion.outputs["card"],
+                workspace=workspace,
+                code=code,
+                policy=policy,
+            ),
+            gating.PLACE,
+        )
+        with dsl.If(decided.outputs["Output"] == 1, name="is better"):
+            promoted = put(
+                promotion.promote(
+                    verdict=decided.outputs["verdict"],
+                    workspace=workspace,
+                    code=code,
+                    registry=registry,
+                    name=name,
+                    version=registered.outputs["Output"],
+                ),
+                promotion.PLACE,
+            )
+            put(
+                smoke.smoke_dub(workspace=workspace, code=code, registry=registry, name=name, benchmark=benchmark),
+                smoke.PLACE,
+            ).after(promoted)

@@ -1,0 +1,1 @@
+"""Pipelines: what there are, where they run, what became of each run."""

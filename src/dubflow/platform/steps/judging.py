@@ -1,0 +1,92 @@
+"""Steps that judge: score cards and the verdict."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dubflow.atomic import write_json
+from dubflow.platform.steps.artifacts import digest_of, place, work_folder
+from dubflow.platform.steps.registry_words import champion_of, registry_words
+from dubflow.platform.steps.training import Figures
+from dubflow.platform.steps.verbs import begin, run_verb
+
+NOBODY = "nobody.json"
+"""Stands in the place of a card where nothing is in use yet."""
+BENCHMARKS = "benchmarks"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the gate said: facts of the verdict, and 1 where it says promote."""
+
+    facts: dict[str, Any]
+    promote: int
+
+
+def evaluate_model(out: str, workspace: str, package: str, benchmark: str, preset: str) -> Figures:
+    """``dubflow evaluate`` of a package or stored model, as the artifact ``out``; goes on where it was stopped."""
+    root = begin(workspace)
+    folder, answer = _evaluated(root, Path(package), benchmark, preset)
+    place(folder, Path(out))
+    return Figures(
+        {"digest": digest_of(folder), "world": answer["world"], "system": answer["system"]}, _numbers(answer)
+    )
+
+
+def evaluate_in_use(out: str, workspace: str, registry: str, name: str, benchmark: str, preset: str) -> dict[str, Any]:
+    """The champion's card under the same protocol; a note in its place where there is no champion."""
+    root = begin(workspace)
+    champion = champion_of(registry, name)
+    if champion is None:
+        Path(out).mkdir(parents=True, exist_ok=True)
+        write_json(Path(out) / NOBODY, {"model": name, "champion": None})
+        return {"champion": "none"}
+    folder = work_folder(root, "packages", {"package": champion["package"]})
+    if not folder.is_dir():  # fetched whole, and never changed
+        run_verb("models", "fetch", name, "--out", str(folder), *registry_words(registry))
+    card, answer = _evaluated(root, folder, benchmark, preset)
+    place(card, Path(out))
+    return {"champion": str(champion["version"]), "digest": digest_of(card), "world": answer["world"]}
+
+
+def decide(verdict: str, page: str, workspace: str, challenger: str, champion: str, policy: str) -> Decision:
+    """``dubflow gate`` with its evidence page; the page is one file, and the clips it plays lie beside the verdict."""
+    root = begin(workspace)
+    against = "none" if (Path(champion) / NOBODY).is_file() else champion
+    parts = {"challenger": digest_of(Path(challenger)), "champion": digest_of(Path(champion)), "policy": policy}
+    folder = work_folder(root, "verdicts", parts)
+    words = ["--challenger", challenger, "--champion", against, "--policy", policy]
+    words += ["--out", str(folder / "verdict.json"), "--page", str(folder / "page")]
+    key = os.environ.get("DUBFLOW_VERDICT_KEY")
+    answer = run_verb("gate", *words, *(["--key", key] if key else []))
+    place(folder, Path(verdict))
+    place(folder / "page" / "index.html", Path(page))
+    decision = answer["verdict"]["decision"]
+    return Decision(
+        {"decision": decision, "digest": answer["digest"], "headline": _headline(answer)}, decision == "promote"
+    )
+
+
+def _evaluated(root: Path, model: Path, benchmark: str, preset: str) -> tuple[Path, dict[str, Any]]:
+    parts = {"model": digest_of(model), "benchmark": benchmark, "preset": preset}
+    folder = work_folder(root, "cards", parts)
+    words = ["evaluate", str(model), "--benchmark", benchmark, "--out", str(folder)]
+    words += ["--preset", preset, "--home", str(root / BENCHMARKS), "--cache", str(root / "judged")]
+    return folder, run_verb(*words)
+
+
+def _numbers(answer: dict[str, Any]) -> dict[str, float]:
+    """Figures over all clips, failures counted where a metric can count them."""
+    found: dict[str, float] = {}
+    for one in answer["aggregates"]:
+        if one["by"] == "all" and (one["population"] == "intention_to_treat" or one["metric"] not in found):
+            found[one["metric"]] = float(one["value"])
+    return found
+
+
+def _headline(answer: dict[str, Any]) -> str:
+    return json.dumps(answer["verdict"].get("headline", ""), ensure_ascii=False).strip('"')

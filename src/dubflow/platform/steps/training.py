@@ -1,0 +1,81 @@
+"""Steps that train."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from dubflow.platform.steps.artifacts import digest_of, place, work_folder
+from dubflow.platform.steps.verbs import begin, run_verb
+from dubflow.platform.training_command import launcher_of, training_words
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a step leaves to be looked at.
+
+    Attributes:
+        facts: of its artifact. numbers: named, for the run's own page.
+    """
+
+    facts: dict[str, Any]
+    numbers: dict[str, float] = field(default_factory=dict)
+
+    def write_metrics(self, path: str, log: Callable[[str, float], None]) -> None:
+        """Log the numbers, and write them to the artifact's file: a task whose file is missing is never cached."""
+        for name, value in self.numbers.items():
+            log(name, value)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(json.dumps(self.numbers, indent=2, sort_keys=True) + "\\n", encoding="utf-8")
+
+
+def train(
+    stage: Literal["tts", "dubber"],
+    out: str,
+    workspace: str,
+    prepared: str,
+    codec: str,
+    teacher: str,
+    preset: str,
+    start: str,
+    steps: int,
+    seed: int,
+    nodes: int,
+    devices: int,
+) -> Figures:
+    """``dubflow train`` into the artifact ``out``; goes on where a lost pod left it.
+
+    With several processes on this node torchrun starts them; several nodes are a TrainJob of the cluster.
+    """
+    root = begin(workspace)
+    parts = {
+        "prepared": digest_of(Path(prepared)),
+        "codec": digest_of(Path(codec)),
+        "teacher": digest_of(Path(teacher)) if teacher else "",
+        "start": start,
+        "preset": preset,
+        "steps": steps,
+        "seed": seed,
+        "processes": nodes * devices,
+    }
+    folder = work_folder(root, f"train_{stage}", parts)
+    words = training_words(
+        stage,
+        data=prepared,
+        codec=codec,
+        out=str(folder),
+        teacher=teacher,
+        preset=preset,
+        start=start,
+        steps=steps,
+        seed=seed,
+        nodes=nodes,
+        devices=devices,
+    )
+    answer = run_verb(*words, launcher=launcher_of(nodes, devices))
+    place(folder / "model", Path(out))
+    numbers = {name: float(answer[name]) for name in ("steps", "clips", "parameters", "wall_s")}
+    return Figures({"digest": digest_of(folder / "model"), "stage": stage, "world": "embedded"}, numbers)

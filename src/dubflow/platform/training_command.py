@@ -1,0 +1,46 @@
+"""The command that trains, wherever it runs: on this machine, under torchrun, in the pods of a TrainJob."""
+
+from __future__ import annotations
+
+import sys
+from typing import Literal
+
+Stage = Literal["tts", "dubber"]
+
+
+def training_words(
+    stage: Stage,
+    *,
+    data: str,
+    codec: str,
+    out: str,
+    teacher: str = "",
+    preset: str = "tiny",
+    start: str = "",
+    steps: int = 0,
+    seed: int = 0,
+    nodes: int = 1,
+    devices: int = 1,
+    track: str = "",
+) -> list[str]:
+    """Words of ``dubflow train``; what is empty or 0 is left to the preset."""
+    words = ["train", stage, "--data", data, "--codec", codec, "--out", out, "--preset", preset, "--seed", str(seed)]
+    options = {"--teacher": teacher, "--start": start, "--steps": str(steps or ""), "--track": track}
+    words += [word for name, value in options.items() if value for word in (name, value)]
+    if nodes * devices > 1:
+        words += ["--nodes", str(nodes), "--devices", str(devices)]
+    return words
+
+
+def launcher_of(nodes: int, devices: int) -> list[str]:
+    """What starts the processes of one node; nothing where there is one process.
+
+    torchrun finds the other nodes by the variables that a TrainJob sets (``PET_*``), and starts the processes again,
+    from the last checkpoint, when a node was lost and has come back.
+    """
+    if nodes * devices == 1:
+        return []
+    launcher = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={devices}"]
+    if nodes == 1:
+        return [*launcher, "--standalone"]
+    return [*launcher, f"--nnodes={nodes}"]
