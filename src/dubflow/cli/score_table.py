@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from dubflow.judging.card.rows import Aggregate, ClipScore, Metric, Population, ScoreCard
 
 _FAILURES_SHOWN = 10
+_COSTS = {"device_s_per_minute": "Seconds of work a minute of dubbed clip"}
 
 
 def print_card(console: Console, card: ScoreCard) -> None:
@@ -23,7 +24,7 @@ def print_card(console: Console, card: ScoreCard) -> None:
     _print_failures(console, failed, len(card.rows))
     _print_figures(console, card)
     for name, cost in card.costs.items():
-        _say(console, f"{name}: {figure(cost)}")
+        _say(console, f"{_COSTS.get(name, name)}: {figure(cost)}")
     print_gaps(console, card.gaps)
 
 
@@ -58,8 +59,10 @@ def _print_figures(console: Console, card: ScoreCard) -> None:
 
     groups = {one.name: one.group for one in LISTINGS}
     places = {one.name: place for place, one in enumerate(LISTINGS)}
-    metrics = sorted(card.metrics, key=lambda metric: places.get(metric.name, len(places)))
     overall = {(one.metric, one.population): one for one in card.aggregates if one.by == "all"}
+    there = {name for name, _ in overall}
+    metrics = [metric for metric in card.metrics if metric.name in there]
+    metrics.sort(key=lambda metric: places.get(metric.name, len(places)))
     both = any(_differ(overall, metric) for metric in metrics)
     table = Table(box=None, pad_edge=False)
     table.add_column("metric", no_wrap=True)
@@ -92,11 +95,9 @@ def _row(metric: Metric, overall: Overall, both: bool) -> list[str]:
     from dubflow.judging.page.words import figure
 
     delivered = overall.get((metric.name, "successes"))
-    main = overall.get((metric.name, "intention_to_treat")) or delivered
+    main = overall.get((metric.name, "intention_to_treat")) or overall[metric.name, "successes"]
     arrow = {"higher": "↑", "lower": "↓", "near_zero": "0", "none": ""}[metric.better]
     name = f"  {metric.name} {arrow}".rstrip()
-    if main is None:
-        return [name, "–", *([""] if both else []), "0", metric.judge]
     span = main.high - main.low if main.low is not None and main.high is not None else None
     text = figure(main.value, span)
     if span is not None:

@@ -20,17 +20,17 @@ from dubflow.judging.card.functions import Answer, Judge, MetricFunction, SetFun
 from dubflow.judging.card.items import Benchmark, BenchmarkItem, Subject
 from dubflow.judging.card.rows import JudgePin, Metric
 from dubflow.judging.catalogue import JUDGES, LISTINGS, Listing
+from dubflow.judging.full.picture_judges import picture_judges
 from dubflow.judging.full.settings import FullJudges
+from dubflow.judging.full.settings import sound_judges as full_sound_judges
+from dubflow.judging.offline.open_words import OpenWords
+from dubflow.judging.offline.picture import FaceJudge
+from dubflow.judging.offline.sound import sound_judges
+from dubflow.judging.offline.voices import OwnVoice
+from dubflow.judging.offline.words import GridWords
+from dubflow.judging.phone_judge.judge import PhoneWords
 from dubflow.judging.recogniser import SAMPLE_RATE
-from dubflow.judging.sync_crops import CROP_SCALE, MEDIAN_FRAMES, PADDING_GREY, SIDE
-
-CROPS = {
-    "lse_pipeline": f"boxes of landmarks, median of {MEDIAN_FRAMES} frames, scale {CROP_SCALE}, grey {PADDING_GREY}, "
-    f"{SIDE} pixels",
-    "lse_lrs": f"whole frames, {SIDE} pixels",
-}
-"""What defines the crops; the same in every protocol, so that a judge more or less leaves the other answers valid."""
-
+from dubflow.judging.sync_judge.judge import SmallSyncJudge
 
 AnyJudge = TypeVar("AnyJudge", bound=Judge)
 
@@ -50,13 +50,14 @@ class Judges:
     Attributes:
         functions, set_functions: judges that can work here; no metric has two.
         gaps: metrics that were wanted and have no judge, and why.
-        crops: what defines the crops that judges see. sample_rate: Hz that they hear at.
+        crops: what defines the crops that judges see; of all judges there are, so that one more or less leaves the
+            answers of the others valid. sample_rate: Hz that they hear at.
     """
 
     functions: tuple[MetricFunction, ...]
     set_functions: tuple[SetFunction, ...] = ()
     gaps: Mapping[str, str] = field(default_factory=dict)
-    crops: Mapping[str, str] = field(default_factory=lambda: dict(CROPS))
+    crops: Mapping[str, str] = field(default_factory=dict)
     sample_rate: int = SAMPLE_RATE
 
     @property
@@ -80,36 +81,23 @@ def build_judges(settings: JudgeSettings, benchmark: Benchmark, root: Path) -> J
     Raises:
         WrongUse: ``judging.unknown_metric`` for a name in ``only`` that nothing has.
     """
-    functions = _functions(settings.full, benchmark, Path(root))
-    set_functions = _set_functions(settings.full)
+    full_sound = full_sound_judges(settings.full)
+    full_picture, set_functions, crops = picture_judges(settings.full)
+    functions = [*full_sound, *full_picture, *_offline(benchmark, Path(root))]
     bench = _Bench(_wanted(settings.only, [*functions, *set_functions]))
     return Judges(
         functions=bench.seat(functions),
         set_functions=bench.seat(set_functions),
         gaps=bench.gaps(),
+        crops=crops,
         sample_rate=settings.sample_rate,
     )
 
 
-def _functions(full: FullJudges, benchmark: Benchmark, root: Path) -> list[MetricFunction]:
-    """Judges of single clips, those that are preferred first."""
-    from dubflow.judging.full.settings import sound_judges as full_sound_judges
-    from dubflow.judging.offline.open_words import OpenWords
-    from dubflow.judging.offline.picture import FaceJudge
-    from dubflow.judging.offline.sound import sound_judges
-    from dubflow.judging.offline.voices import OwnVoice
-    from dubflow.judging.offline.words import GridWords
-    from dubflow.judging.phone_judge.judge import PhoneWords
-    from dubflow.judging.sync_judge.judge import SmallSyncJudge
-
+def _offline(benchmark: Benchmark, root: Path) -> list[MetricFunction]:
     words = (GridWords(), OpenWords(), PhoneWords())
     faces = (SmallSyncJudge(), FaceJudge(), FaceJudge(identity=True))
-    return [*full_sound_judges(full), *words, *sound_judges(), OwnVoice(benchmark, root), *faces]
-
-
-def _set_functions(full: FullJudges) -> list[SetFunction]:
-    """Judges of whole sets, those that are preferred first."""
-    return []
+    return [*words, *sound_judges(), OwnVoice(benchmark, root), *faces]
 
 
 def _wanted(only: Sequence[str], judges: Iterable[Judge]) -> frozenset[str]:

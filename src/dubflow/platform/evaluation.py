@@ -164,7 +164,7 @@ def _judge(
     dubs: BenchmarkDubs | None,
 ) -> ScoreCard:
     failures: Mapping[str, str] = dubs.failures if dubs is not None else {}
-    with reporting("judge", len(benchmark.items), "clips") as progress:
+    with reporting("judge", None, "clips") as progress:
         card = evaluate(
             benchmark,
             root,

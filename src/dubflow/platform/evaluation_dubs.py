@@ -48,13 +48,12 @@ def dub_benchmark(
     """Dub every item into ``folder``, item ``a/1`` as ``a/1.mp4``; what an earlier run finished is found.
 
     Items are dubbed one by one: what an engine says may hang on who else is in its batch (a draw on a code's border),
-    and then a run that was stopped would end with other clips than one that was not.
+    and then a run that was stopped would end with other clips than one that was not. ``progress`` advances by an item.
 
     Raises:
         WrongUse: ``dubbing.out_exists`` and whatever else would be wrong for every item.
     """
     report = BenchmarkDubs()
-    progress.expect(len(benchmark.items))
     for item in benchmark.items:
         try:
             task = DubTask(request_of(item, root, options), folder / f"{item.id}.mp4")

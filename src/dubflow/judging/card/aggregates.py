@@ -9,6 +9,7 @@ beside the figure as unjudged.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -195,7 +196,8 @@ def build_card(
 ) -> ScoreCard:
     """The card of ``rows``; ``of_sets`` are the figures of metrics that judge a whole set (FID, FVD).
 
-    A metric whose judge failed on every clip that it was to judge has no figure; the card's ``gaps`` say so by name.
+    A metric that no clip has a figure of, because its judge failed or there was nothing to measure, stands in the
+    card's ``gaps`` by name, with the reason.
 
     Raises:
         BadInput: ``judging.nothing_to_judge``, ``judging.no_weights``.
@@ -222,12 +224,17 @@ def build_card(
 
 
 def _nowhere_judged(rows: Sequence[ClipScore], metrics: Sequence[Metric], made: Sequence[Aggregate]) -> dict[str, str]:
-    """Metrics that have no figure because their judge failed, and the first reason."""
+    """Metrics that no clip has a figure of, and the reason that most clips have."""
     there = {one.metric for one in made if one.population == "successes"}
     found: dict[str, str] = {}
     for metric in metrics:
+        if metric.name in there or metric.aggregate == "distribution":
+            continue
         failed = [row for row in rows if row.blamed(metric.name) == "judge"]
-        if failed and metric.name not in there:
+        reasons = Counter(row.reasons[metric.name] for row in rows if metric.name in row.reasons)
+        if failed:
             reason = failed[0].reasons[metric.name]
             found[metric.name] = f"{metric.judge} failed on all {len(failed)} clips that it could judge: {reason}"
+        else:
+            found[metric.name] = reasons.most_common(1)[0][0] if reasons else "No clip was delivered."
     return found

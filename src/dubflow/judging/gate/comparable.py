@@ -60,7 +60,8 @@ def _metrics(card: ScoreCard, policy: Policy, name: str) -> list[str]:
     for metric_name in judged_metrics(policy):
         metric = card.metric(metric_name)
         if metric is None:
-            gaps = "".join(f" {judge} is missing: {why}." for judge, why in sorted(card.gaps.items()))
+            own = {metric_name: card.gaps[metric_name]} if metric_name in card.gaps else card.gaps
+            gaps = "".join(f" {missing} is missing: {why.rstrip('.')}." for missing, why in sorted(own.items()))
             faults.append(f"The policy judges {metric_name}, which the {name}'s card does not have.{gaps}")
             continue
         if metric.better == "none" or metric.aggregate == "distribution":
