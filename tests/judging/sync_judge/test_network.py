@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from dubflow.errors import BadInput
 from dubflow.judging.sync_judge.encoder import SmallSync
 from dubflow.judging.sync_judge.facts import SyncFacts, SyncSettings
 from dubflow.judging.sync_judge.material import SyncClip
-from dubflow.judging.sync_judge.measure import accuracy, moved
+from dubflow.judging.sync_judge.measure import accuracy, conditions, moved
 from dubflow.judging.sync_judge.network import SyncNetwork
-from dubflow.judging.sync_judge.training import Batches, SyncTraining, padded_curve, train
-from dubflow.judging.syncnet import FARTHEST, sync_score
+from dubflow.judging.sync_judge.training import Batches, SyncTraining, losses, padded_curve, train
+from dubflow.judging.syncnet import sync_score
 
 SMALL = SyncSettings(
     dimensions=16, mouth_channels=(8, 8, 8, 8), mouth_width=16, sound_channels=(8, 8, 8), joined=32
@@ -79,15 +80,46 @@ def test_a_sound_is_moved_by_whole_frames() -> None:
     assert not moved(sound, -20).any()
 
 
-def test_training_finds_what_belongs_together(spots: list[SyncClip]) -> None:
+def test_the_losses_lead_to_the_shift_that_sounds_were_given(network: SyncNetwork, spots: list[SyncClip]) -> None:
+    settings = SyncTraining(clips=4, frames=36)
+    mouths, sounds, late = Batches(spots, settings)[1]
+    assert late.unique().numel() > 2
+    optimiser = torch.optim.Adam(network.parameters(), 1e-2)
+    first = losses(network, mouths, sounds, late, settings)[1]
+    for _ in range(45):
+        loss, parts = losses(network, mouths, sounds, late, settings)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert parts["found"] == 1
+    assert parts["shift"] < first["shift"] / 3
+    assert parts["contrast"] < first["contrast"] - 0.5
+
+
+def test_training_is_repeatable_and_keeps_the_best(spots: list[SyncClip]) -> None:
+    settings = SyncTraining(steps=3, clips=2, frames=30, warm_up=0)
+    figures = {1: 0.1, 2: 0.9, 3: 0.5}
+    states: dict[int, dict[str, torch.Tensor]] = {}
+
+    def check(step: int, model: SyncNetwork) -> float:
+        states[step] = {name: value.clone() for name, value in model.state_dict().items()}
+        return figures[step]
+
     said: list[str] = []
-    settings = SyncTraining(steps=60, clips=4, frames=40, learning_rate=3e-3, warm_up=5)
-    trained = train(spots[:12], settings, SMALL, workers=0, say=said.append)
-    again = train(spots[:12], settings.model_copy(update={"steps": 2}), SMALL, workers=0, say=said.append)
-    once_more = train(spots[:12], settings.model_copy(update={"steps": 2}), SMALL, workers=0, say=said.append)
-    for one, other in zip(again.parameters(), once_more.parameters(), strict=True):
-        assert torch.equal(one, other)
-    found = accuracy(SmallSync(FACTS, trained, "0" * 64), spots[12:], (-FARTHEST // 2, 0, 4))
-    assert found.cases == 12
-    assert found.within_one >= 0.9
-    assert found.own_offset == 0
+    best = train(spots, settings, SMALL, check=check, check_every=1, workers=0, say=said.append)
+    last = train(spots, settings, SMALL, workers=0, say=said.append)
+    assert said[-1].startswith("step 3/3")
+    for model, step in ((best, 2), (last, 3)):
+        assert all(torch.equal(value, states[step][name]) for name, value in model.state_dict().items())
+    assert any(not torch.equal(states[2][name], states[3][name]) for name in states[2])
+
+
+def test_how_good_a_judge_is(network: SyncNetwork, spots: list[SyncClip]) -> None:
+    found = accuracy(SmallSync(FACTS, network, "0" * 64), spots[:2], (-3, 0))
+    assert found.cases == 4
+    assert found.exact <= found.within_one <= found.within_three
+    with pytest.raises(BadInput) as caught:
+        accuracy(SmallSync(FACTS, network, "0" * 64), [])
+    assert caught.value.code == "judging.nothing_to_judge"
+    with pytest.raises(BadInput):
+        conditions(SmallSync(FACTS, network, "0" * 64), spots[:2])  # no second clip of anybody
