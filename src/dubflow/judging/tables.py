@@ -140,7 +140,7 @@ def build_table(name: str, cards: Sequence[Labelled], *, mixed: bool = False) ->
             "judging.mixed_protocols", apart, "Judge all systems alike, or say --mixed to see them side by side."
         )
     rows = [row for group in groups for row in _rows(group, slots)]
-    worlds = {one.card.world for one in cards}
+    worlds: set[str] = {one.card.world for one in cards}
     return Table(
         shape=name,
         caption=_caption(shape, groups, worlds),

@@ -45,6 +45,10 @@ def test_faces_of_long_ago_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> Non
     for grey in (10, 20, 30):
         looking._main_face(np.full((1, 48, 64, 3), grey, np.uint8))
     assert len(looking._faces) == 2
-    # The same bytes in another shape are another picture.
-    looking._main_face(np.full((1, 64, 48, 3), 30, np.uint8))
+
+
+def test_the_same_bytes_in_another_shape_are_another_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "_faces", type(looking._faces)())
+    for shape in ((1, 48, 64, 3), (1, 64, 48, 3)):
+        looking._main_face(np.full(shape, 30, np.uint8))
     assert len(looking._faces) == 2

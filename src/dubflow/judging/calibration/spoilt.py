@@ -47,7 +47,7 @@ def repeated(frames: Picture, count: int) -> Picture:
     """``count`` frames: those there are, then the same backwards, and so on, so that nothing jumps."""
     there = len(frames)
     circle = np.concatenate([np.arange(there), np.arange(there - 2, 0, -1)]) if there > 1 else np.zeros(1, np.int64)
-    return frames[np.resize(circle, count)]
+    return np.take(frames, np.resize(circle, count), axis=0)
 
 
 def frozen(frames: Picture) -> Picture:
@@ -57,7 +57,8 @@ def frozen(frames: Picture) -> Picture:
 
 def darkened(frames: Picture) -> Picture:
     """With :data:`DARK` of the light."""
-    return np.rint(frames * DARK).astype(np.uint8)
+    dark: Picture = np.rint(frames * DARK).astype(np.uint8)
+    return dark
 
 
 def blurred(frames: Picture) -> Picture:

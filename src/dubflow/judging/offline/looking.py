@@ -2,14 +2,18 @@
 
 MediaPipe takes most of the time of an offline evaluation, and a clip before all judges is asked about by several of
 them, always with the same source beside it. So a process keeps the last two clips that it looked at, as long as their
-files do not change.
+files do not change. A dub of the sound alone shows its source's very frames, so faces are kept by the frames as well.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import blake2b
 from pathlib import Path
+
+import numpy as np
 
 from dubflow.errors import BadInput
 from dubflow.faces.frames import Picture
@@ -20,6 +24,8 @@ from dubflow.speech.durations import FRAME_RATE
 
 KEPT = 2
 """Clips: a dub and its source. Frames are large, so no more."""
+KEPT_FACES = 32
+"""Faces of pictures that were seen, 6 KiB a frame."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,13 +64,28 @@ def _look_at(path: Path, size: int, changed_ns: int) -> Seen | None:
 def _look(path: Path) -> Seen | None:
     frames = read_clip(path, fps=FRAME_RATE, audio=False).frames
     assert frames is not None  # asked for, so there or an error
-    found = MediaPipeLandmarker().landmarks(frames)
-    if not found.tracks:
-        return None
-    track = found.main
-    for array in (frames, track.landmarks, track.found):
-        array.setflags(write=False)
-    return Seen(path, frames, track)
+    frames.setflags(write=False)
+    track = _main_face(frames)
+    return None if track is None else Seen(path, frames, track)
+
+
+_faces: OrderedDict[bytes, FaceTrack | None] = OrderedDict()
+
+
+def _main_face(frames: Picture) -> FaceTrack | None:
+    """Followed from fresh graphs, so that it depends on the frames and on nothing else."""
+    key = blake2b(np.ascontiguousarray(frames).data, person=b"%dx%d" % frames.shape[1:3]).digest()
+    if key not in _faces:
+        found = MediaPipeLandmarker().landmarks(frames)
+        track = found.main if found.tracks else None
+        if track is not None:
+            track.landmarks.setflags(write=False)
+            track.found.setflags(write=False)
+        _faces[key] = track
+    _faces.move_to_end(key)
+    while len(_faces) > KEPT_FACES:
+        _faces.popitem(last=False)
+    return _faces[key]
 
 
 @dataclass(frozen=True)
