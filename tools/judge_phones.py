@@ -83,6 +83,7 @@ def _rendered(out: Path) -> Path:
 
 
 def _train(corpus: CorpusManifest, settings: PhoneTraining, folder: Path) -> None:
+    torch.set_num_threads(1)  # sums, and so the weights, depend on how many there are
     clips, validation = read_spoken(corpus, "train"), read_spoken(corpus, "val")[::VALIDATION_STEP]
     with reporting("phones", settings.steps, "steps") as progress:
         found = train_phones(clips, validation, settings, progress=progress)
@@ -146,19 +147,21 @@ def measured(recogniser: PhoneRecogniser, clips: Sequence[SpokenClip], readings:
     for snr in SNRS_DB:
         conditions[f"noise {snr} dB"] = lambda wave, snr=snr: _noisy(wave, snr, rng)
     conditions["codec"] = lambda wave: codec.decode(codec.encode(wave))[: wave.size]
-    languages: dict[str, dict[str, float]] = {language: {} for language in LANGUAGES}
+    present = [language for language in LANGUAGES if any(clip.language == language for clip in clips)]
+    languages: dict[str, dict[str, float]] = {language: {} for language in present}
+    third = [clip for language in present for clip in [one for one in clips if one.language == language][::3]]
     heard: dict[str, list[list[str]]] = {}
     for name, condition in conditions.items():
         # The codec takes a second a clip, and noise is no matter of single clips: a third of them will do.
-        some = clips if name == "clean" else clips[::3]
+        some = clips if name == "clean" else third
         heard[name] = [recogniser.hear(condition(clip.samples)) for clip in some]
-        for language in LANGUAGES:
+        for language in present:
             chosen = [i for i, clip in enumerate(some) if clip.language == language]
             languages[language][name] = phone_errors(
                 [some[i].phones for i in chosen], [heard[name][i] for i in chosen]
             ).corpus
         print(f"{name}: " + ", ".join(f"{key} {rates[name]:.3f}" for key, rates in languages.items()), flush=True)
-    for language in LANGUAGES:
+    for language in present:
         chosen = [i for i, clip in enumerate(clips) if clip.language == language]
         turned = [*chosen[1:], chosen[0]]
         languages[language]["wrong text"] = phone_errors(
