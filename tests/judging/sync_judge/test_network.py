@@ -86,7 +86,7 @@ def test_the_losses_lead_to_the_shift_that_sounds_were_given(network: SyncNetwor
     assert late.unique().numel() > 2
     optimiser = torch.optim.Adam(network.parameters(), 1e-2)
     first = losses(network, mouths, sounds, late, settings)[1]
-    for _ in range(45):
+    for _ in range(70):
         loss, parts = losses(network, mouths, sounds, late, settings)
         optimiser.zero_grad()
         loss.backward()
