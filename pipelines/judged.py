@@ -66,6 +66,8 @@ def judged(
                 promotion.PLACE,
             )
             put(
-                smoke.smoke_dub(workspace=workspace, code=code, registry=registry, name=name, benchmark=benchmark),
+                smoke.smoke_dub(
+                    workspace=workspace, code=code, registry=registry, name=name, benchmark=benchmark, preset=preset
+                ),
                 smoke.PLACE,
             ).after(promoted)

@@ -26,19 +26,7 @@ def train_dubber(
     """Train to ``steps`` (0: the preset's), begun with the weights of ``start`` where that names a model."""
     from dubflow.platform.steps.training import train
 
-    made = train(
-        "dubber",
-        model.path,
-        workspace,
-        prepared.path,
-        codec.path,
-        teacher.path,
-        preset,
-        start,
-        steps,
-        seed,
-        nodes,
-        devices,
-    )
+    paths = (model.path, workspace, prepared.path, codec.path, teacher.path)
+    made = train("dubber", *paths, preset, start, steps, seed, nodes, devices)
     model.metadata.update(made.facts)
     made.write_metrics(metrics.path, metrics.log_metric)

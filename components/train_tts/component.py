@@ -25,8 +25,7 @@ def train_tts(
     """Train to ``steps`` (0: the preset's), begun with the weights of ``start`` where that names a model."""
     from dubflow.platform.steps.training import train
 
-    made = train(
-        "tts", model.path, workspace, prepared.path, codec.path, "", preset, start, steps, seed, nodes, devices
-    )
+    paths = (model.path, workspace, prepared.path, codec.path, "")
+    made = train("tts", *paths, preset, start, steps, seed, nodes, devices)
     model.metadata.update(made.facts)
     made.write_metrics(metrics.path, metrics.log_metric)

@@ -16,7 +16,8 @@ from dubflow.platform.steps.verbs import begin, run_verb
 
 NOBODY = "nobody.json"
 """Stands in the place of a card where nothing is in use yet."""
-BENCHMARKS = "benchmarks"
+TIERS = ("standard", "challenging")
+"""Benchmarks that are rendered; any other name is a file's."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,20 @@ def decide(verdict: str, page: str, workspace: str, challenger: str, champion: s
     )
 
 
+def benchmark_file(root: Path, benchmark: str, preset: str) -> Path:
+    """The file of a benchmark, rendered into the workspace where it is one of the tiers."""
+    if benchmark not in TIERS:
+        return Path(benchmark)
+    folder = work_folder(root, "benchmarks", {"tier": benchmark, "preset": preset})
+    run_verb("benchmark", "build", benchmark, "--out", str(folder), "--preset", preset)
+    return folder / "benchmark.json"
+
+
 def _evaluated(root: Path, model: Path, benchmark: str, preset: str) -> tuple[Path, dict[str, Any]]:
-    parts = {"model": digest_of(model), "benchmark": benchmark, "preset": preset}
-    folder = work_folder(root, "cards", parts)
-    words = ["evaluate", str(model), "--benchmark", benchmark, "--out", str(folder)]
-    words += ["--preset", preset, "--home", str(root / BENCHMARKS), "--cache", str(root / "judged")]
-    return folder, run_verb(*words)
+    items = benchmark_file(root, benchmark, preset)
+    folder = work_folder(root, "cards", {"model": digest_of(model), "benchmark": digest_of(items), "preset": preset})
+    words = ["evaluate", str(model), "--benchmark", str(items), "--out", str(folder)]
+    return folder, run_verb(*words, "--judges", preset, "--cache", str(root / "judged"))
 
 
 def _numbers(answer: dict[str, Any]) -> dict[str, float]:

@@ -52,14 +52,16 @@ def promote_version(workspace: str, verdict: str, registry: str, name: str, vers
     run_verb("models", *words, "--reason", "promoted by a pipeline", *registry_words(registry))
 
 
-def dub_with_champion(out: str, workspace: str, registry: str, name: str, benchmark: str) -> dict[str, Any]:
+def dub_with_champion(
+    out: str, workspace: str, registry: str, name: str, benchmark: str, preset: str
+) -> dict[str, Any]:
     """The champion, fetched as a user would, dubs the first item of the benchmark.
 
     Raises:
         What ``dubflow dub`` raises: then what was promoted does not speak.
     """
-    from dubflow.platform.benchmarks import open_benchmark
-    from dubflow.platform.steps.judging import BENCHMARKS
+    from dubflow.judging.card.items import read_benchmark
+    from dubflow.platform.steps.judging import benchmark_file
 
     root = begin(workspace)
     champion = champion_of(registry, name)
@@ -67,8 +69,9 @@ def dub_with_champion(out: str, workspace: str, registry: str, name: str, benchm
     folder = work_folder(root, "packages", {"package": package})
     if not folder.is_dir():
         run_verb("models", "fetch", name, "--out", str(folder), *registry_words(registry))
-    chosen, base = open_benchmark(benchmark, root / BENCHMARKS)
-    item = next(one for one in chosen.items if one.source is not None and one.transcript)
+    path = benchmark_file(root, benchmark, preset)
+    items, base = read_benchmark(path).items, path.parent
+    item = next(one for one in items if one.source is not None and one.transcript)
     assert item.source is not None  # chosen so
     voice = item.voice or item.source
     dubbed = work_folder(root, "smoke", {"package": package, "item": item.digest}).with_suffix(".mp4")
