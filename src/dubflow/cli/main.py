@@ -28,6 +28,7 @@ from dubflow.cli import (
     pipelines,
     prepare,
     probe,
+    tables,
     talkers,
     train,
 )
@@ -53,6 +54,7 @@ app.command("dub")(dub.dub)
 app.add_typer(train.app, name="train")
 app.command("evaluate")(evaluate.evaluate)
 app.command("gate")(gate.gate)
+app.command("tables")(tables.tables)
 app.command("run")(pipelines.run)
 app.command("compile")(pipelines.compile_all)
 app.add_typer(pipelines.runs, name="runs")
