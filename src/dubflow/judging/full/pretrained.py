@@ -30,7 +30,7 @@ def why_no_model(model: str | None, kind: str, setting: str) -> str | None:
     if model is None:
         return JUDGES[kind].gap
     try:
-        transformers = _transformers()
+        _transformers()
     except WrongUse as error:
         return str(error)
     if Path(model).is_dir():
@@ -40,7 +40,7 @@ def why_no_model(model: str | None, kind: str, setting: str) -> str | None:
         return f"The folder {model}, which the setting {setting!r} names, has no {' and no '.join(lacking)}."
     if not _HUB_ID.fullmatch(model):
         return f"There is no folder {model}, which the setting {setting!r} names for {JUDGES[kind].what}."
-    if not transformers.utils.is_offline_mode() or _cached(model, CONFIG):
+    if _may_fetch() or _cached(model, CONFIG):
         return None
     return f"{model} is neither a folder nor in the cache of transformers, which is offline ({setting!r} names it)."
 
@@ -96,6 +96,8 @@ def load_model(loader: str, model: str, *, optional: Sequence[str] = ()) -> Any:
     import torch
 
     transformers = _transformers()
+    # Asked first: for a repository without safetensors transformers would have a service on the hub convert it.
+    _weight_files(model)
     with quiet(), _told(model):
         loaded, about = getattr(transformers, loader).from_pretrained(
             model,
@@ -170,6 +172,12 @@ def _file(model: str, name: str, *, needed: bool) -> Path | None:
             _raise_exceptions_for_connection_errors=needed,
         )
     return None if found is None else Path(found)
+
+
+def _may_fetch() -> bool:
+    from huggingface_hub import constants
+
+    return not constants.HF_HUB_OFFLINE
 
 
 def _cached(model: str, name: str) -> bool:

@@ -32,7 +32,7 @@ class FullJudges(Strict):
     device: str = Field(
         default="cpu",
         pattern=r"^(cpu|cuda(:\d+)?)$",
-        description="Of torch, for the judges of sound: cpu, cuda, cuda:1.",
+        description="Of torch, for judges of sound: cpu, cuda, cuda:1.",
     )
     syncnet: Path | None = Field(default=None, description="SyncNet's state dict (syncnet_v2.model).")
     arcface: Path | None = Field(default=None, description="An ArcFace network.")

@@ -20,7 +20,15 @@ from dubflow.judging.card.functions import Answer, Unmeasured
 from dubflow.judging.card.items import BenchmarkItem, Subject
 from dubflow.judging.card.rows import JudgePin, Metric
 from dubflow.judging.catalogue import listing
-from dubflow.judging.full.pretrained import load_model, load_part, model_pin, named_model, quiet, why_no_model
+from dubflow.judging.full.pretrained import (
+    Setting,
+    load_model,
+    load_part,
+    model_pin,
+    named_model,
+    quiet,
+    why_no_model,
+)
 from dubflow.judging.full.weights import why_no_device
 from dubflow.judging.offline.words import rates
 from dubflow.judging.recogniser import SAMPLE_RATE, checked_waveform
@@ -31,7 +39,7 @@ _QUIET_FROM_S = 20
 _PAUSE_S = 0.2
 _NAMES = ("wer", "wer_mean", "wer_legacy", "cer")
 _FILES = ("config.json", "generation_config.json", "preprocessor_config.json", "tokenizer.json")
-_SETTINGS = {"decoding": "greedy", "timestamps": False, "stretch_s": STRETCH_S}
+_SETTINGS: dict[str, Setting] = {"decoding": "greedy", "timestamps": False, "stretch_s": STRETCH_S}
 
 
 class Whisper:
@@ -61,7 +69,7 @@ class Whisper:
         self._device = device
         settings = self._network.generation_config
         tokens = getattr(settings, "lang_to_id", None) or {}
-        self._languages = {token.strip("<|>"): index for token, index in tokens.items()}
+        self._languages: dict[str, int] = {token.strip("<|>"): index for token, index in tokens.items()}
         if self._features.sampling_rate != SAMPLE_RATE or not hasattr(settings, "no_timestamps_token_id"):
             raise BadInput(
                 "judging.unknown_encoder",
@@ -110,7 +118,7 @@ class Whisper:
         if not self._languages:
             return "en"
         found = int(self._network.detect_language(self._seen(audio[: STRETCH_S * SAMPLE_RATE]))[0])
-        return next(code for code, index in self._languages.items() if index == found)
+        return {index: code for code, index in self._languages.items()}[found]
 
     def _heard(self, stretch: NDArray[np.float32], language: str | None) -> str:
         import torch

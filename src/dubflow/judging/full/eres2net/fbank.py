@@ -10,6 +10,7 @@ a constant away from the floor).
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -26,7 +27,7 @@ LOWEST_HZ = 20.0
 FLOOR = float(np.finfo(np.float32).eps)
 
 
-def kaldi_fbank(waveform: NDArray[np.floating]) -> NDArray[np.float32]:
+def kaldi_fbank(waveform: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """Log-mel energies ``[frames, 80]`` of a 16 kHz mono waveform ``[N]`` in -1..1, ``1 + (N - 400) // 160`` frames;
     none below 400 samples."""
     audio = np.asarray(waveform, dtype=np.float64)
@@ -60,4 +61,5 @@ def _triangles() -> NDArray[np.float64]:
 
 
 def _mel(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 1127.0 * np.log1p(hertz / 700.0)
+    mels: NDArray[np.float64] = 1127.0 * np.log1p(hertz / 700.0)
+    return mels

@@ -95,7 +95,7 @@ class Block(nn.Module):
 
     def forward(self, picture: Tensor) -> Tensor:
         """``[B, entering, bands, frames]`` to ``[B, leaving, bands / stride, frames / stride]``."""
-        parts = _clipped(self.bn1(self.conv1(picture))).split(self.width, dim=1)
+        parts = torch.split(_clipped(self.bn1(self.conv1(picture))), self.width, dim=1)
         made: list[Tensor] = []
         for index, part in enumerate(parts):
             heard = part
