@@ -11,6 +11,8 @@ server, whose interface has no such operation, ``DUBFLOW_REGISTRY_JOURNAL`` name
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +24,7 @@ from dubflow.registry.history import Entry, State, state_of
 from dubflow.registry.tracking_store import Store
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine, Table
+    from sqlalchemy import Engine, Select, Table
 
 TABLE = "dubflow_model_history"
 _PATIENCE_S = 20.0
@@ -56,14 +58,16 @@ class Journal:
         self._there = False
 
     def models(self) -> tuple[str, ...]:
-        """Names of all models that have a history."""
+        """Names of all models that have a history.
+
+        Raises:
+            OurFault: ``registry.journal_unreachable``, as every method here.
+        """
         from sqlalchemy import select
 
         if not self._exists():
             return ()
-        with self._engine.connect() as connection:
-            rows = connection.execute(select(self._table.c.model).distinct().order_by(self._table.c.model))
-            return tuple(str(row[0]) for row in rows)
+        return tuple(row["model"] for row in self._rows(select(self._table.c.model).distinct().order_by("model")))
 
     def entries(self, model: str) -> tuple[Entry, ...]:
         """All entries of ``model``, oldest first.
@@ -76,9 +80,8 @@ class Journal:
         if not self._exists():
             return ()
         table = self._table
-        with self._engine.connect() as connection:
-            rows = connection.execute(select(table).where(table.c.model == model).order_by(table.c.number))
-            return tuple(_entry(dict(row)) for row in rows.mappings())
+        rows = self._rows(select(table).where(table.c.model == model).order_by(table.c.number))
+        return tuple(_entry(row) for row in rows)
 
     def state(self, model: str) -> State:
         """Where ``model`` stands.
@@ -95,31 +98,38 @@ class Journal:
         if not self._exists():
             return 0
         table = self._table
-        with self._engine.connect() as connection:
-            return int(connection.execute(select(func.max(table.c.number)).where(table.c.model == model)).scalar() or 0)
+        rows = self._rows(select(func.max(table.c.number).label("last")).where(table.c.model == model))
+        return int(rows[0]["last"] or 0)
 
     def append(self, entry: Entry) -> bool:
-        """Write ``entry`` behind the one that it follows; False when somebody else's entry has its number.
-
-        Raises:
-            OurFault: ``registry.journal_busy`` when the database is locked for too long.
-        """
+        """Write ``entry`` behind the one that it follows; False when somebody else's entry has its number."""
         from sqlalchemy import insert
-        from sqlalchemy.exc import IntegrityError, OperationalError
+        from sqlalchemy.exc import IntegrityError
 
         self._make()
         try:
-            with self._engine.begin() as connection:
+            with self._reaching(), self._engine.begin() as connection:
                 connection.execute(insert(self._table).values(**entry.model_dump(mode="json")))
         except IntegrityError:
             return False
+        return True
+
+    def _rows(self, query: Select[Any]) -> list[dict[str, Any]]:
+        with self._reaching(), self._engine.connect() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        from sqlalchemy.exc import OperationalError
+
+        try:
+            yield
         except OperationalError as error:
             raise OurFault(
-                "registry.journal_busy",
-                f"The history could not be written: {str(error.orig).strip()}.",
-                "Nothing was changed. Try again.",
+                "registry.journal_unreachable",
+                f"The history of models cannot be reached: {' '.join(str(error.orig).split())}.",
+                "See whether its database runs and is not locked, then do it again; nothing is done twice.",
             ) from error
-        return True
 
     def _exists(self) -> bool:
         from sqlalchemy import inspect
@@ -127,7 +137,9 @@ class Journal:
         url = self._engine.url
         if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
             return False  # to look would make an empty file, and MLflow takes that for a database of its own
-        self._there = self._there or inspect(self._engine).has_table(TABLE)
+        if not self._there:
+            with self._reaching():
+                self._there = inspect(self._engine).has_table(TABLE)
         return self._there
 
     def _make(self) -> None:
@@ -157,6 +169,7 @@ def _entry(row: dict[str, Any]) -> Entry:
 def _connected(url: str) -> tuple[Engine, Table]:
     try:
         from sqlalchemy import Boolean, Column, Integer, MetaData, String, Table, Text, create_engine
+        from sqlalchemy.exc import NoSuchModuleError
         from sqlalchemy.pool import NullPool
     except ModuleNotFoundError as error:
         raise missing_extra("mlflow") from error
@@ -164,10 +177,10 @@ def _connected(url: str) -> tuple[Engine, Table]:
     try:
         # A connection a call: few calls are made, and none may be carried over into a forked process.
         engine = create_engine(url, poolclass=NullPool, **options)
-    except ModuleNotFoundError as error:
+    except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise WrongUse(
             "registry.no_driver",
-            f"The registry's database needs the Python package {error.name!r}, which is not installed.",
+            f"The registry's database needs a Python package that is not installed ({error}).",
             "Install the database's driver, or name another in the URI (postgresql+psycopg://…).",
         ) from error
     texts = ("at", "by", "action", "package", "verdict", "follows")

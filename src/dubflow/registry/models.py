@@ -170,7 +170,7 @@ class Registry:
 
         Raises:
             BadInput: ``registry.lost_race``, naming the winner; what ``make`` raises.
-            OurFault: ``registry.journal_busy``, ``registry.unsettled``.
+            OurFault: ``registry.journal_unreachable``, ``registry.unsettled``.
         """
         state = seen
         for _ in range(_TRIES):

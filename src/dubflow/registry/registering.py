@@ -55,7 +55,7 @@ def register(
 
     Raises:
         BadInput: those of :func:`open_package`, ``registry.licence_refused``, ``registry.no_run``.
-        OurFault: ``registry.unreachable``, ``registry.journal_busy``.
+        OurFault: ``registry.unreachable``, ``registry.journal_unreachable``.
     """
     package = open_package(package_folder, trusted_keys) if trusted_keys else read_package(package_folder)
     if licences is not None:
