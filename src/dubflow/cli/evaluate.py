@@ -172,29 +172,14 @@ def _dry_run(
 
 def _document(made: Evaluation) -> dict[str, Any]:
     card = made.card
-    overall = [one for one in card.aggregates if one.by == "all"]
-    metrics = {
-        metric.name: {
-            "unit": metric.unit,
-            "better": metric.better,
-            "judge": metric.judge,
-            **{one.population: one.model_dump(mode="json") for one in overall if one.metric == metric.name},
-        }
-        for metric in card.metrics
-    }
+    failed = [row for row in card.rows if row.status != "ok"]
     return {
         "out": str(made.folder),
         "digest": card.digest,
-        **{name: getattr(card, name) for name in ("system", "package", "benchmark", "world", "success_rate")},
-        "protocol": card.protocol.id,
         "dubbed": made.dubbed,
         "found": made.found,
-        "metrics": metrics,
-        "gaps": card.gaps,
-        "costs": card.costs,
-        "failures": [
-            {"clip": row.clip, "status": row.status, "reason": row.reason} for row in card.rows if row.status != "ok"
-        ],
+        "failures": [{"clip": row.clip, "status": row.status, "reason": row.reason} for row in failed],
+        **card.model_dump(mode="json"),
     }
 
 

@@ -37,7 +37,7 @@ def print_gaps(console: Console, gaps: Mapping[str, str]) -> None:
     for name, reason in gaps.items():
         by_reason.setdefault(reason, []).append(name)
     for reason, names in by_reason.items():
-        _say(console, f"  {', '.join(names)}: {reason}")
+        _say(console, f"{', '.join(names)}: {reason}", indent=2)
 
 
 def _print_failures(console: Console, failed: Sequence[ClipScore], clips: int) -> None:
@@ -46,9 +46,9 @@ def _print_failures(console: Console, failed: Sequence[ClipScore], clips: int) -
         return
     _say(console, f"{len(failed)} of {clips} clips failed; they count at their worst:", bold=True)
     for row in failed[:_FAILURES_SHOWN]:
-        _say(console, f"  {row.clip} ({row.status}): {row.reason}")
+        _say(console, f"{row.clip} ({row.status}): {row.reason}", indent=2)
     if len(failed) > _FAILURES_SHOWN:
-        _say(console, f"  and {len(failed) - _FAILURES_SHOWN} more; the card has them all")
+        _say(console, f"and {len(failed) - _FAILURES_SHOWN} more; the card has them all", indent=2)
 
 
 def _print_figures(console: Console, card: ScoreCard) -> None:
@@ -77,6 +77,8 @@ def _print_figures(console: Console, card: ScoreCard) -> None:
             table.add_row(*(Text(cell) for cell in _row(metric, overall, both)))
         table.add_section()
     console.print(table)
+    if both:
+        _say(console, "All clips: what failed or could not be measured counts at its worst. Delivered: without these.")
     level = next((one.level for one in card.aggregates if one.low is not None), None)
     if level is not None:
         _say(console, f"In brackets: {100 * level:.0f} % intervals over clips. ↑ more is better, ↓ less, 0 near zero.")
@@ -86,9 +88,10 @@ Overall: TypeAlias = "Mapping[tuple[str, Population], Aggregate]"
 
 
 def _differ(overall: Overall, metric: Metric) -> bool:
-    """Whether failures move the figure."""
+    """Whether failures move the figure (that of the success rate is made of them)."""
     counted, delivered = overall.get((metric.name, "intention_to_treat")), overall.get((metric.name, "successes"))
-    return counted is not None and counted.at_worst > 0 and delivered is not None
+    failed = counted is not None and counted.at_worst > 0
+    return failed and delivered is not None and metric.name != "success_rate"
 
 
 def _row(metric: Metric, overall: Overall, both: bool) -> list[str]:
@@ -108,5 +111,9 @@ def _row(metric: Metric, overall: Overall, both: bool) -> list[str]:
     return [name, text, *(second if both else []), str(main.clips), judge]
 
 
-def _say(console: Console, text: str, *, bold: bool = False) -> None:
-    console.print(text, markup=False, highlight=False, style="bold" if bold else None)
+def _say(console: Console, text: str, *, bold: bool = False, indent: int = 0) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    # Text, because a file's [name] would be markup; padded, so that a long line's rest stands under its beginning.
+    console.print(Padding(Text(text, style="bold" if bold else ""), (0, 0, 0, indent), expand=False), highlight=False)

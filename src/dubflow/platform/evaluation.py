@@ -32,7 +32,7 @@ from dubflow.judging.card.rows import ScoreCard
 from dubflow.judging.judges import Judges, JudgeSettings, build_judges
 from dubflow.locking import alone_in
 from dubflow.platform.evaluation_dubs import BenchmarkDubs, dub_benchmark
-from dubflow.platform.stored_facts import files_digest, licences_of, lineage_of
+from dubflow.platform.stored_facts import stored_facts
 from dubflow.progress import reporting
 
 CLIPS, CACHE, ASKED = "clips", "cache", "evaluation.json"
@@ -85,7 +85,7 @@ def evaluate_model(
     from dubflow.dubbing.diflow_engine import DiflowEngine
 
     folder, out, options = find_model(model), Path(out), options or DubOptions()
-    judges = build_judges(settings or JudgeSettings(), benchmark, root)
+    judges, facts = build_judges(settings or JudgeSettings(), benchmark, root), stored_facts(folder)
     engine = DiflowEngine.open(folder, lip_weights=lip_weights, face_weights=face_weights)
     parameters = sum(weights.numel() for weights in engine.model.network.parameters())
     asked = {"engine": engine.id, "options": options.model_dump(mode="json"), "benchmark": benchmark.digest}
@@ -96,9 +96,9 @@ def evaluate_model(
         (out / CLIPS).mkdir(exist_ok=True)
         who = System(
             system or _name_of(model, folder),
-            package=files_digest(folder),
-            licences=licences_of(folder),
-            lineage=lineage_of(folder) | {"parameters": f"{parameters / 1e6:.1f}M", "nfe": str(options.steps)},
+            package=facts.package,
+            licences=facts.licences,
+            lineage={**facts.lineage, "parameters": f"{parameters / 1e6:.1f}M", "nfe": str(options.steps)},
             costs=dubs.costs,
         )
         card = _judge(judges, benchmark, root, out / CLIPS, out, who, cache, workers, dubs)

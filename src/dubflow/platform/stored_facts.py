@@ -1,8 +1,13 @@
-"""What a score card says of the stored model whose clips it judges: which bytes, whose terms, made from what."""
+"""What a score card says of the stored model whose clips it judges: which bytes, whose terms, made from what.
+
+A package says it all itself, and its digest is the one that the registry knows it by. Of a bare folder the digest is
+over its files, and its terms are known only where everything is ours: in the embedded world.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +16,45 @@ from dubflow.corpora.listing import read_json
 from dubflow.diflow.stored import LINEAGE, read_facts
 from dubflow.errors import BadInput
 from dubflow.media.digest import sha256_file
+from dubflow.registry.package.diflow import OWN_LICENCE
+from dubflow.registry.package.manifest import PACKAGE
+from dubflow.registry.package.opening import read_package
 
-OWN_LICENCE = "Apache-2.0"
-"""Of dubflow, and so of everything that its embedded world is made of."""
+
+@dataclass(frozen=True)
+class StoredFacts:
+    """For a card.
+
+    Attributes:
+        package: digest of the package, or of the folder's files.
+        licences: each once; empty where nobody says, and then no policy that asks for licences lets the model pass.
+        lineage: run, data, code, parent, and what else is said plainly; only what is known.
+    """
+
+    package: str
+    licences: tuple[str, ...]
+    lineage: Mapping[str, str]
+
+
+def stored_facts(folder: Path) -> StoredFacts:
+    """Of a package, whose files must be what its manifest says, or of a stored model.
+
+    Raises:
+        BadInput: as :func:`~dubflow.registry.package.opening.read_package`; ``platform.link_in_model``.
+    """
+    folder = Path(folder)
+    if (folder / PACKAGE).exists():
+        package = read_package(folder)
+        licences = tuple(sorted({one.licence for one in package.manifest.licences}))
+        return StoredFacts(package.digest, licences, lineage_words(package.lineage().record))
+    path = folder / LINEAGE
+    content = read_json(path) if path.is_file() else {}
+    own = (OWN_LICENCE,) if read_facts(folder).world == "embedded" else ()
+    return StoredFacts(files_digest(folder), own, lineage_words(content if isinstance(content, dict) else {}))
 
 
 def files_digest(folder: Path) -> str:
-    """SHA-256 over names and contents of all files of a stored model.
+    """SHA-256 over names and contents of all files of a folder.
 
     Raises:
         BadInput: ``platform.link_in_model``: what a link leads to may change without the model changing.
@@ -29,34 +66,15 @@ def files_digest(folder: Path) -> str:
     return content_key({path.relative_to(folder).as_posix(): sha256_file(path) for path in found})
 
 
-def licences_of(folder: Path) -> tuple[str, ...]:
-    """Licences that the model's lineage names; of the embedded world's models, which are ours throughout, our own.
-
-    Empty where nobody says: then no policy that asks for licences lets the model pass.
-    """
-    named = _lineage(folder).get("licences")
-    if isinstance(named, list) and named and all(isinstance(one, str) for one in named):
-        return tuple(sorted(set(named)))
-    return (OWN_LICENCE,) if read_facts(folder).world == "embedded" else ()
-
-
-def lineage_of(folder: Path) -> dict[str, str]:
-    """Where the model comes from, as cards tell it: run, data, code, parent, and what else its lineage says plainly."""
-    told = _lineage(folder)
-    run = told.get("run")
+def lineage_words(record: Mapping[str, Any]) -> dict[str, str]:
+    """What a training wrote down, as cards tell it."""
+    run, versions = record.get("run"), record.get("versions")
     run = run if isinstance(run, dict) else {}
-    versions = told.get("versions")
     facts = {
         "run": content_key(run) if run else "",
         "data": run.get("data"),
         "code": f"dubflow {versions['dubflow']}" if isinstance(versions, dict) and "dubflow" in versions else "",
         "parent": run.get("teacher"),
-        **{name: told.get(name) for name in ("command", "corpus", "codec", "world")},
+        **{name: record.get(name) for name in ("command", "corpus", "codec", "world")},
     }
     return {name: value for name, value in facts.items() if isinstance(value, str) and value}
-
-
-def _lineage(folder: Path) -> Mapping[str, Any]:
-    path = Path(folder) / LINEAGE
-    content = read_json(path) if path.is_file() else {}
-    return content if isinstance(content, dict) else {}

@@ -2,7 +2,8 @@
 
 CSV (comma, a header, UTF-8) or JSON lines, a row a clip. Columns: ``id``, which is also the clip's name, and any of
 ``source``, ``reference``, ``voice`` (files), ``transcript``, ``language``, ``source_language``, ``speaker``,
-``length``, ``difficulty``, ``world``. Paths are relative to the table and stay in its folder; an empty cell is no value.
+``length``, ``difficulty``, ``world``. Paths are relative to the table and stay in its folder. Empty cells are no
+values.
 """
 
 from __future__ import annotations
