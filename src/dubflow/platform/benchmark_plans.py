@@ -43,7 +43,7 @@ class BenchmarkSettings(Strict):
     standard_items: int = Field(48, ge=1, description="Items of the tier of plain scenes.")
     challenging_items: int = Field(40, ge=5, description="Items of the tier of difficult scenes, in equal parts.")
     languages: tuple[str, ...] = Field(LANGUAGES, min_length=1, description="Spoken and dubbed into.")
-    people: int = Field(8, ge=2, description="Speakers; nobody whom the starter model was trained on.")
+    people: int = Field(8, ge=2, description="Speakers; nobody whom the starter model or the small judges met.")
     translated: float = Field(0.5, ge=0, le=1, description="Share of translations; the rest are own text.")
     grid_share: float = Field(0.3, ge=0, le=1, description="Share of GRID commands; the rest are free sentences.")
     size: int = Field(160, ge=64, le=512, multiple_of=2, description="Height of the picture in pixels.")
@@ -62,7 +62,7 @@ class BenchmarkSettings(Strict):
     @classmethod
     def _exist(cls, people: int) -> int:
         if people > most_people():
-            raise ValueError(f"no more than {most_people()} have voices that are told apart and were not trained on")
+            raise ValueError(f"no more than {most_people()} have voices that are told apart and unheard")
         return people
 
     def items(self, tier: Tier) -> int:

@@ -181,9 +181,9 @@ def _item(slot: Slot, row: ClipRow, clips: Sequence[ClipRow]) -> BenchmarkItem:
         **({"seat": ("left", "right")[plan.turns[0].person]} if plan.kind == "two_speakers" else {}),
     }
     if slot.task == "translation":
-        return translation_item(row, slot.text.language, slot.text.text, **facts)
-    # With too few clips for everybody to have two, somebody's voice comes from the clip itself: an oracle, and named so.
-    return own_text_item(row, lender_of(row, clips) or row, slot.text.text, **facts)
+        return translation_item(row, slot.text.language, slot.text.text, facts=facts)
+    # With too few clips for everybody to have two, a voice comes from the clip itself: an oracle, and named so.
+    return own_text_item(row, lender_of(row, clips) or row, slot.text.text, facts=facts)
 
 
 def _found(out: Path, header: CorpusHeader) -> Benchmark | None:

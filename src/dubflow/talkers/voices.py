@@ -61,20 +61,14 @@ def voice_of(number: int, presentation: Presentation, seed: int) -> SpeakerVoice
     """
     if number < 0 or seed < 0:
         raise WrongUse("talkers.bad_seed", f"Speaker {number} of seed {seed} does not exist.", "Both count from 0.")
-    variant, pitch = listed_voice(number, presentation, seed)
     listed = VOICES[presentation]
-    round_ = number // len(listed)
+    round_, place = divmod(number, len(listed))
+    order = np.random.default_rng([seed, len(listed), 0x70]).permutation(len(listed))
     rng = np.random.default_rng([seed, number, len(listed), 0x71])
+    variant, pitch = listed[int(order[place])]
     return SpeakerVoice(
         variant=variant,
         pitch=pitch + _ROUND_SHIFTS[round_ % len(_ROUND_SHIFTS)],
         pitch_range=int(rng.integers(42, 71)),
         rate=int(rng.integers(155, 186)),
     )
-
-
-def listed_voice(number: int, presentation: Presentation, seed: int) -> tuple[str, int]:
-    """The entry of :data:`VOICES` that the voice of that speaker is, or is a near relative of."""
-    listed = VOICES[presentation]
-    order = np.random.default_rng([seed, len(listed), 0x70]).permutation(len(listed))
-    return listed[int(order[number % len(listed)])]

@@ -1,9 +1,9 @@
 """A benchmark of a corpus: which clips are to be dubbed, with which words, in whose voice.
 
-Two tasks, told apart by ``facts["task"]``. *Own text* (DiFlowDubber, section 4.1): the clip is dubbed with its own words
-and is its own reference; in Setting 2.0 the voice comes from another clip of the speaker, in Setting 1.0 (an oracle)
-from the clip itself. *Translation* (JUST-DUB-IT, A.2): the words are those of a translation, the voice is the clip's
-own, and there is no reference.
+Two tasks, told apart by ``facts["task"]``. *Own text* (DiFlowDubber, section 4.1): the clip is dubbed with its own
+words and is its own reference; in Setting 2.0 the voice comes from another clip of the speaker, in Setting 1.0 (an
+oracle) from the clip itself. *Translation* (JUST-DUB-IT, A.2): the words are those of a translation, the voice is the
+clip's own, and there is no reference.
 
 Nothing is dropped silently: whatever was named or chosen and became no item stands in the coverage with its reason.
 """
@@ -109,7 +109,9 @@ def benchmark_of(
     return FromCorpus(benchmark, coverage)
 
 
-def own_text_item(row: ClipRow, voice: ClipRow, transcript: str, *, prefix: str = "", **facts: Any) -> BenchmarkItem:
+def own_text_item(
+    row: ClipRow, voice: ClipRow, transcript: str, *, prefix: str = "", facts: Mapping[str, Any] | None = None
+) -> BenchmarkItem:
     """The clip is to be dubbed with its own words; ``voice`` is the clip that lends the voice (itself: Setting 1.0).
 
     Args:
@@ -126,11 +128,13 @@ def own_text_item(row: ClipRow, voice: ClipRow, transcript: str, *, prefix: str 
         language=row.language,
         source_language=row.language,
         tags=_tags(row, row.language),
-        facts={"task": "own_text", **setting, "voice_clip": voice.id, **facts},
+        facts={"task": "own_text", **setting, "voice_clip": voice.id, **(facts or {})},
     )
 
 
-def translation_item(row: ClipRow, language: str, text: str, *, prefix: str = "", **facts: Any) -> BenchmarkItem:
+def translation_item(
+    row: ClipRow, language: str, text: str, *, prefix: str = "", facts: Mapping[str, Any] | None = None
+) -> BenchmarkItem:
     """The clip is to be dubbed into ``language``; the voice is the clip's own and nothing is known to compare with."""
     return BenchmarkItem(
         id=f"{row.id}_{row.language or 'und'}-{language}",
@@ -140,7 +144,7 @@ def translation_item(row: ClipRow, language: str, text: str, *, prefix: str = ""
         language=language,
         source_language=row.language,
         tags=_tags(row, language),
-        facts={"task": "translation", "source_transcript": row.transcript, **facts},
+        facts={"task": "translation", "source_transcript": row.transcript, **(facts or {})},
     )
 
 
