@@ -84,7 +84,7 @@ def build_judges(settings: JudgeSettings, benchmark: Benchmark, root: Path) -> J
     full_sound = full_sound_judges(settings.full)
     full_picture, set_functions, crops = picture_judges(settings.full)
     functions = [*full_sound, *full_picture, *_offline(benchmark, Path(root))]
-    bench = _Bench(_wanted(settings.only, [*functions, *set_functions]))
+    bench = Bench(_wanted(settings.only, [*functions, *set_functions]))
     return Judges(
         functions=bench.seat(functions),
         set_functions=bench.seat(set_functions),
@@ -179,7 +179,7 @@ class Narrowed:
         return {name: answer for name, answer in answers.items() if name in self.names}
 
 
-class _Bench:
+class Bench:
     """Gives each metric its judge, and keeps why some have none."""
 
     def __init__(self, wanted: frozenset[str]) -> None:
