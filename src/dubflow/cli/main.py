@@ -16,6 +16,7 @@ import typer
 
 from dubflow import __version__
 from dubflow.cli import (
+    benchmark,
     codec,
     corpus,
     demo,
@@ -52,6 +53,7 @@ app.command("prepare")(prepare.prepare)
 app.add_typer(codec.app, name="codec")
 app.command("dub")(dub.dub)
 app.add_typer(train.app, name="train")
+app.add_typer(benchmark.app, name="benchmark")
 app.command("evaluate")(evaluate.evaluate)
 app.command("gate")(gate.gate)
 app.command("tables")(tables.tables)

@@ -1,8 +1,8 @@
 """Who appears in the benchmarks: people of the embedded world whom nothing that comes with dubflow has met.
 
-The starter model (``tools/starter.py``) and the small judges (``tools/judges.py``) learned from the train people of one
-world and were chosen by its val people; a judge refuses a voice that it knows, or a near relative of one. So nobody here
-has a voice of that world, and everybody has a face beyond those that it had.
+The starter model (``tools/starter.py``) and the small judges (``tools/judges.py``) learned from the train people of
+one world and were chosen by its val people; a judge refuses a voice that it knows, or a near relative of one. So nobody
+here has a voice of that world, and everybody has a face beyond those that it had.
 
 That world uses up the feminine voices of ``talkers.voices``. Three more were found as those were: of espeak-ng's other
 feminine variants, at four pitches each, the ones whose GRID commands PocketSphinx gets right (3 to 13 % of the words

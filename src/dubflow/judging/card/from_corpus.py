@@ -13,7 +13,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +22,9 @@ from typing import Any, Final, Literal, TypeAlias
 from pydantic import Field
 
 from dubflow.config import Strict
-from dubflow.corpora.listing import read_lines, read_text
-from dubflow.corpora.manifest import ClipRow, CorpusManifest, Split
+from dubflow.corpora.importing import COVERAGE
+from dubflow.corpora.listing import read_json, read_lines, read_text
+from dubflow.corpora.manifest import HEADER, ClipRow, CorpusManifest, Split, read_manifest
 from dubflow.corpora.result import Coverage, Problem
 from dubflow.corpora.splits import speakers_of
 from dubflow.errors import BadInput, WrongUse
@@ -107,6 +108,48 @@ def benchmark_of(
         )
     benchmark = Benchmark(name=name or manifest.header.name, world=manifest.header.world, items=tuple(kept))
     return FromCorpus(benchmark, coverage)
+
+
+def make_benchmark(
+    corpus: Path,
+    choice: Choice | None = None,
+    *,
+    name: str | None = None,
+    texts: Texts | None = None,
+    root: Path | None = None,
+) -> FromCorpus:
+    """:func:`benchmark_of` the corpus in a folder.
+
+    Raises:
+        BadInput: as :func:`benchmark_of`, and as :func:`~dubflow.corpora.manifest.read_manifest`; ``judging.no_items``
+            also where an import found none of the clips that its lists name.
+    """
+    corpus = Path(corpus)
+    absent = listed_missing(corpus)
+    if absent and not (corpus / HEADER).is_file():
+        told = ", ".join(f"{count} {code}" for code, count in absent.items())
+        raise BadInput(
+            "judging.no_items",
+            f"The lists of {corpus} name clips and the import found none of them: {told}.",
+            f"Add the media and import again; {corpus / COVERAGE} lists every clip.",
+            by_code=absent,
+        )
+    return benchmark_of(read_manifest(corpus), choice, name=name, texts=texts, root=root)
+
+
+def listed_missing(corpus: Path) -> dict[str, int]:
+    """What the import of a corpus folder listed and did not find, by the reason's code; empty where it says nothing.
+
+    Raises:
+        BadInput: ``corpora.bad_json``.
+    """
+    account = Path(corpus) / COVERAGE
+    if not account.is_file():
+        return {}
+    content = read_json(account)
+    problems = content.get("problems", []) if isinstance(content, dict) else []
+    codes = (str(one.get("code")) for one in problems if isinstance(one, dict))
+    return dict(sorted(Counter(codes).items()))
 
 
 def own_text_item(
