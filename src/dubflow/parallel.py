@@ -30,9 +30,9 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def end_with_parent() -> None:
+def end_with_parent(by: signal.Signals = signal.SIGTERM) -> None:
     """Have the system end this process when its parent ends, however that ends; Linux only, as all of dubflow is."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, by)
 
 
 def _child_setup(packed_initializer: bytes) -> None:

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import builtins
-import contextlib
-import io
-import logging
 import re
 import sys
-import threading
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import TextIO, cast
 
 from dubflow.platform.pipelines.records import StepState
 from dubflow.platform.steps.verbs import MARK
@@ -21,12 +13,12 @@ from dubflow.platform.steps.verbs import MARK
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _BEGINS = re.compile(r"Executing task '([^']+)'")
 _CACHED = re.compile(r"Task (\S+) cache hit")
-_ENDS = re.compile(r"Task '([^']+)' finished with status '([A-Z]+)'")
+_ENDS = re.compile(r"Task '([^']+)' finished with status ([A-Z]+)")
 _OURS = re.compile(rf"^\s*{MARK} (.*)")
 
 
-class Listening(io.TextIOBase):
-    """Takes the place of standard output for the length of a ``with`` block.
+class Listening:
+    """Takes what a run says, line by line.
 
     Args:
         log: file that everything is added to.
@@ -44,40 +36,14 @@ class Listening(io.TextIOBase):
     ) -> None:
         self._path, self._names, self._say, self._changed = log, names, say, changed
         self._steps: dict[str, StepState] = {}
-        self._rest, self._lock = "", threading.RLock()
-        self._stack = contextlib.ExitStack()
 
-    def __enter__(self) -> Listening:
-        self._log = self._stack.enter_context(open(self._path, "a", encoding="utf-8", buffering=1))
-        self._stack.enter_context(contextlib.redirect_stdout(cast(TextIO, self)))
-        # Steps in threads leave the print that each found there; the one there was comes back at the end.
-        self._stack.callback(setattr, builtins, "print", builtins.print)
-        self._stack.enter_context(warnings.catch_warnings())
-        warnings.filterwarnings("ignore", module="kfp")
-        root = logging.getLogger()
-        handler, level = logging.StreamHandler(cast(TextIO, self)), root.level
-        root.addHandler(handler)
-        root.setLevel(logging.INFO)
-        self._stack.callback(root.setLevel, level)
-        self._stack.callback(root.removeHandler, handler)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
-
-    def writable(self) -> bool:
-        """It takes text."""
-        return True
-
-    def write(self, text: str) -> int:
-        """Take what is said, in pieces of any size, from any thread."""
-        with self._lock:
-            *lines, self._rest = (self._rest + text).split("\n")
+    def take_all(self, lines: Iterable[str]) -> None:
+        """Take everything, to the end."""
+        with open(self._path, "a", encoding="utf-8", buffering=1) as log:
             for line in lines:
-                self._take(line)
-        return len(text)
+                plain = _COLOUR.sub("", line.rstrip("\n"))
+                log.write(plain + "\n")
+                self._take(plain)
 
     def closed_as(self, state: str) -> Mapping[str, StepState]:
         """States of all steps, now that the run has ended; what was going on ended as the run did."""
@@ -85,15 +51,13 @@ class Listening(io.TextIOBase):
         return {name: left if one == "running" else one for name, one in self._steps.items()}
 
     def _take(self, line: str) -> None:
-        plain = _COLOUR.sub("", line)
-        self._log.write(plain + "\n")
-        if (found := _BEGINS.search(plain)) is not None:
+        if (found := _BEGINS.search(line)) is not None:
             self._note(found[1], "running", self._called(found[1]))
-        elif (found := _CACHED.search(plain)) is not None:
+        elif (found := _CACHED.search(line)) is not None:
             self._note(found[1], "cached", f"{self._called(found[1])}: found in the cache")
-        elif (found := _ENDS.search(plain)) is not None:
+        elif (found := _ENDS.search(line)) is not None:
             self._note(found[1], "succeeded" if found[2] == "SUCCESS" else "failed", "")
-        elif (found := _OURS.match(plain)) is not None:
+        elif (found := _OURS.match(line)) is not None:
             self._say(f"    {found[1]}")
 
     def _called(self, step: str) -> str:

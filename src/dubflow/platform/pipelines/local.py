@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from dubflow.errors import DubflowError, OurFault, WrongUse, missing_extra
 from dubflow.locking import alone_in
@@ -19,7 +19,6 @@ from dubflow.platform.pipelines.definitions import Definition, Value, code_diges
 from dubflow.platform.pipelines.listening import Listening
 from dubflow.platform.pipelines.parity import ignored_here
 from dubflow.platform.pipelines.records import (
-    ARTIFACTS,
     LOG,
     PIPELINE,
     RunRecord,
@@ -29,12 +28,10 @@ from dubflow.platform.pipelines.records import (
     this_process,
     write_record,
 )
-from dubflow.platform.steps.following import RUNNER
 from dubflow.platform.steps.refusals import FOLDER as REFUSED
-from dubflow.platform.steps.refusals import RUN
-from dubflow.platform.steps.verbs import last_error
+from dubflow.platform.steps.verbs import ERROR, last_error
 
-CACHE, WORKSPACE = "cache", "workspace"
+WORKSPACE = "workspace"
 _PATIENCE_S = 20.0
 
 
@@ -73,7 +70,7 @@ def start(definition: Definition, arguments: Mapping[str, Value], home: Path, sa
 def resume(run: str, home: Path, say: Callable[[str], None]) -> RunRecord:
     """Go on with a run that failed, was cancelled or whose process died; finished steps are taken from the cache.
 
-    The same compiled pipeline and arguments; only the code is today's.
+    The same compiled pipeline and arguments; what failed is done by today's code, and what is done stays.
 
     Raises:
         BadInput: ``platform.no_run``. WrongUse: ``platform.run_is_over``, ``platform.run_is_busy``; and as
@@ -85,13 +82,11 @@ def resume(run: str, home: Path, say: Callable[[str], None]) -> RunRecord:
         raise WrongUse("platform.run_is_over", f"The run {run} has succeeded.", "Start another with `dubflow run`.")
     if record.state == "running":
         raise WrongUse("platform.run_is_busy", f"The run {run} is going on.", "Cancel it first, or wait.")
-    arguments = record.arguments | ({"code": code_digest()} if "code" in record.arguments else {})
     changes = {
         "state": "running",
         "ended": None,
         "attempts": record.attempts + 1,
         "process": this_process(),
-        "arguments": arguments,
         "steps": {},
     }
     again = record.model_copy(update=changes)
@@ -119,17 +114,6 @@ def cancel(run: str, home: Path) -> RunRecord:
     raise OurFault("platform.not_cancelled", f"The run {run} does not end.", f"Its process is {record.process[0]}.")
 
 
-def local_form(text: str) -> str:
-    """The compiled pipeline without what only a cluster can do, or should: lost pods and their repetition."""
-    spec = next(yaml.safe_load_all(text))
-    for component in (spec["root"], *spec.get("components", {}).values()):
-        for task in component.get("dag", {}).get("tasks", {}).values():
-            task.pop("retryPolicy", None)
-    # KFP's loader takes a component of the pipeline's own name for the pipeline.
-    spec["pipelineInfo"]["name"] += "-run"
-    return yaml.safe_dump(spec, sort_keys=True)
-
-
 def _run(definition: Definition, record: RunRecord, home: Path, say: Callable[[str], None]) -> RunRecord:
     folder = home / record.id
     busy = WrongUse("platform.run_is_busy", f"Another process runs {record.id}.", "Cancel it first, or wait.")
@@ -139,8 +123,7 @@ def _run(definition: Definition, record: RunRecord, home: Path, say: Callable[[s
             folder / LOG, names, say, lambda steps: write_record(home, _with(record, steps=dict(steps)))
         )
         try:
-            with _environment(folder), listening:
-                _execute(definition, record.arguments, folder / ARTIFACTS, home / CACHE)
+            _execute(folder, listening)
         except (KeyboardInterrupt, SystemExit):
             write_record(home, _ended(record, "cancelled", listening))
             raise
@@ -152,46 +135,33 @@ def _run(definition: Definition, record: RunRecord, home: Path, say: Callable[[s
         return ended
 
 
-def _execute(definition: Definition, arguments: Mapping[str, Any], artifacts: Path, cache: Path) -> None:
-    try:
-        from kfp import components, local
-    except ImportError as error:
-        raise missing_extra("kfp") from error
-    artifacts.mkdir(parents=True, exist_ok=True)
-    local.init(
-        runner=local.SubprocessRunner(use_venv=False),
-        pipeline_root=str(artifacts),
-        workspace_root=str(artifacts / ".kfp"),
-        enable_caching=True,
-        cache_root=str(cache),
+def _execute(folder: Path, listening: Listening) -> None:
+    if importlib.util.find_spec("kfp") is None:
+        raise missing_extra("kfp")
+    (folder / ERROR).unlink(missing_ok=True)
+    words = [sys.executable, "-m", "dubflow.platform.pipelines.kfp_child", str(folder)]
+    with subprocess.Popen(
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        errors="replace",
+        start_new_session=True,  # Ctrl-C is for us alone; we then end it, and with it its steps
+    ) as child:
+        assert child.stdout is not None  # asked for
+        try:
+            listening.take_all(child.stdout)
+        finally:
+            if child.poll() is None:
+                child.kill()
+    if child.returncode == 0:
+        return
+    raise last_error(folder) or OurFault(
+        "platform.run_failed",
+        f"The pipeline ended with code {child.returncode}.",
+        f"{folder / LOG} has what its steps said; `dubflow runs resume` goes on.",
     )
-    pipeline = components.load_component_from_text(local_form(definition.text))
-    try:
-        pipeline(**arguments)
-    except RuntimeError as error:
-        known = last_error(artifacts.parent)
-        if known is not None:
-            raise known from error
-        raise OurFault(
-            "platform.run_failed", f"The pipeline failed: {error}.", f"{artifacts.parent / LOG} has what steps said."
-        ) from error
-
-
-@contextmanager
-def _environment(folder: Path) -> Iterator[None]:
-    """What steps find in their environment."""
-    (folder / "error.json").unlink(missing_ok=True)
-    told = {RUN: str(folder), RUNNER: str(os.getpid()), "PYTHONUNBUFFERED": "1"}
-    before = {name: os.environ.get(name) for name in told}
-    os.environ.update(told)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _with(record: RunRecord, **changes: Any) -> RunRecord:

@@ -25,7 +25,9 @@ from dubflow.config import Strict
 from dubflow.errors import BadInput
 
 FORMAT: Literal["dubflow.run/1"] = "dubflow.run/1"
-RECORD, PIPELINE, LOG, ERROR, ARTIFACTS = "run.json", "pipeline.yaml", "log.txt", "error.json", "artifacts"
+RECORD, PIPELINE, LOG, ARTIFACTS = "run.json", "pipeline.yaml", "log.txt", "artifacts"
+CACHE = "cache"
+"""Beside the runs: what equal inputs gave before."""
 
 State = Literal["running", "succeeded", "failed", "cancelled", "stopped"]
 StepState = Literal["running", "succeeded", "failed", "cached"]
@@ -56,7 +58,7 @@ def now() -> str:
 
 def new_id(pipeline: str) -> str:
     """An id that sorts by time and is never given twice."""
-    return f"{pipeline}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    return f"{pipeline}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
 
 
 def write_record(home: Path, record: RunRecord) -> None:
