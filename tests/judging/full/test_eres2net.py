@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from dubflow.errors import BadInput
 from dubflow.judging.card.functions import Measured, Unmeasured
@@ -101,6 +102,60 @@ def test_fusion_only_shares_out() -> None:
     mixed = fusion(first, second)
     low, high = torch.minimum(2 * first, 2 * second), torch.maximum(2 * first, 2 * second)
     assert bool(((mixed >= low - 1e-6) & (mixed <= high + 1e-6)).all())
+
+
+def by_hand(state: dict[str, torch.Tensor], features: torch.Tensor) -> torch.Tensor:
+    """The vector ``[192]`` of features ``[frames, 80]`` from named weights alone, step by step as the paper has it."""
+
+    def conv(name: str, picture: torch.Tensor, stride: int = 1) -> torch.Tensor:
+        weight = state[name + ".weight"]
+        return F.conv2d(picture, weight, state.get(name + ".bias"), stride, padding=weight.shape[-1] // 2)
+
+    def norm(name: str, picture: torch.Tensor) -> torch.Tensor:
+        mean, spread, gain, shift = (
+            state[f"{name}.{part}"][:, None, None] for part in ("running_mean", "running_var", "weight", "bias")
+        )
+        return (picture - mean) / (spread + 1e-5).sqrt() * gain + shift
+
+    def fuse(name: str, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        inner = F.silu(norm(name + ".local_att.1", conv(name + ".local_att.0", torch.cat((first, second), 1))))
+        share = 1 + torch.tanh(norm(name + ".local_att.4", conv(name + ".local_att.3", inner)))
+        return share * first + (2 - share) * second
+
+    def block(name: str, picture: torch.Tensor, stride: int) -> torch.Tensor:
+        entering = norm(name + ".bn1", conv(name + ".conv1", picture, stride)).clamp(0, 20)
+        first, second = entering.chunk(2, dim=1)
+        first = norm(name + ".bns.0", conv(name + ".convs.0", first)).clamp(0, 20)
+        fused = f"{name}.fuse_models.0"
+        second = fuse(fused, first, second) if f"{fused}.local_att.0.weight" in state else first + second
+        second = norm(name + ".bns.1", conv(name + ".convs.1", second)).clamp(0, 20)
+        beside = picture
+        if name + ".shortcut.0.weight" in state:
+            beside = norm(name + ".shortcut.1", conv(name + ".shortcut.0", picture, stride))
+        return (norm(name + ".bn3", conv(name + ".conv3", torch.cat((first, second), 1))) + beside).clamp(0, 20)
+
+    picture = norm("bn1", conv("conv1", features.T[None, None])).clamp(min=0)
+    stages = []
+    for stage, count in enumerate((3, 4, 6, 3)):
+        for index in range(count):
+            picture = block(f"layer{stage + 1}.{index}", picture, 2 if stage and not index else 1)
+        stages.append(picture)
+    fused = fuse("fuse_mode12", stages[1], conv("layer1_downsample", stages[0], 2))
+    fused = fuse("fuse_mode123", stages[2], conv("layer2_downsample", fused, 2))
+    fused = fuse("fuse_mode1234", stages[3], conv("layer3_downsample", fused, 2))[0].flatten(0, 1)
+    pooled = torch.cat((fused.mean(1), (fused.var(1, unbiased=True) + 1e-8).sqrt()))
+    return state["seg_1.weight"] @ pooled + state["seg_1.bias"]
+
+
+@pytest.mark.parametrize("gain", [1.0, 30.0])
+def test_as_computed_by_hand(gain: float) -> None:
+    """With a gain much lies beyond 20, where the blocks clip and the first layer does not."""
+    network = random_network(2)
+    features = gain * torch.randn(37, 80)
+    with torch.inference_mode():
+        expected = by_hand(network.state_dict(), features)
+        found = network(features[None])[0]
+    assert torch.allclose(found, expected, atol=1e-4 * float(expected.abs().max()))
 
 
 def test_one_vector_whatever_else_is_in_the_batch() -> None:

@@ -29,7 +29,7 @@ from dubflow.media.decode import read_audio
 FAMILIES = ("wav2vec2", "hubert", "wavlm", "data2vec-audio", "unispeech", "unispeech-sat")
 """``model_type`` of the encoders that take samples and give a vector every 20 ms."""
 SHORTEST_SAMPLES = 400
-_PREPARED = "preprocessor_config.json"
+_FILES = ("config.json", "preprocessor_config.json", "processor_config.json")
 # Only training masks.
 _OPTIONAL = ("masked_spec_embed",)
 
@@ -109,7 +109,7 @@ class EmotionLikeness:
     @property
     def pin(self) -> JudgePin:
         """Model, hashes of its files, device."""
-        return model_pin(self.model, self.judge, ("config.json", _PREPARED), {"device": self.device, "pooling": "mean"})
+        return model_pin(self.model, self.judge, _FILES, {"device": self.device, "pooling": "mean"})
 
     def missing(self) -> str | None:
         """Why its model or transformers is not there."""

@@ -38,7 +38,14 @@ STRETCH_S = 30
 _QUIET_FROM_S = 20
 _PAUSE_S = 0.2
 _NAMES = ("wer", "wer_mean", "wer_legacy", "cer")
-_FILES = ("config.json", "generation_config.json", "preprocessor_config.json", "tokenizer.json")
+_FILES = (
+    "config.json",
+    "generation_config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "tokenizer.json",
+    "vocab.json",
+)
 _SETTINGS: dict[str, Setting] = {"decoding": "greedy", "timestamps": False, "stretch_s": STRETCH_S}
 
 
