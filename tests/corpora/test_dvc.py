@@ -15,6 +15,8 @@ import yaml
 
 from dubflow.corpora.manifest import read_manifest
 from dubflow.corpora.prepared import PreparedSet
+from dubflow.judging.card.items import read_benchmark
+from dubflow.platform.benchmarks import BENCHMARK
 
 _COPIED = ("dvc.yaml", "params.yaml", ".dvcignore", ".dvc/config", "configs", "src")
 
@@ -33,6 +35,7 @@ def checkout(repository: Path, tmp_path: Path) -> Path:
     params = yaml.safe_load((copy / "params.yaml").read_text(encoding="utf-8"))
     params["talkers"] = {"identities": 2, "voices": 4, "clips": 1, "languages": "en", "seed": 3}
     params["codec"]["minutes"] = 1
+    params["benchmark"] |= {"standard": 2, "challenging": 5}
     params["train"] |= {"tts_steps": 1, "dubber_steps": 1}
     (copy / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     subprocess.run(["git", "init", "-q", str(copy)], check=True)
@@ -110,6 +113,8 @@ def test_repro_makes_everything_once_and_sends_nothing_out(checkout: Path) -> No
     prepared = PreparedSet(checkout / "runs/data/prepared")
     assert set(prepared) == {row.id for row in corpus}
     assert prepared.verify() == ()
+    tiers = {tier: read_benchmark(checkout / "runs/benchmarks" / tier / BENCHMARK) for tier in ("standard", "challenging")}
+    assert {tier: len(one.items) for tier, one in tiers.items()} == {"standard": 2, "challenging": 5}
     dubber = json.loads((checkout / "runs/models/dubber/model/model.json").read_text(encoding="utf-8"))
     assert (dubber["stage"], dubber["steps"], dubber["codec"]) == ("dubber", 1, prepared.index.codec)
     assert "Data and pipelines are up to date." in _dvc(checkout, "repro")

@@ -112,7 +112,7 @@ def from_(
     Whatever was chosen and cannot be dubbed is counted with its reason: no media, no transcript, no other clip of the
     speaker.
     """
-    from dubflow.judging.card.from_corpus import Choice, listed_missing, make_benchmark, read_names, read_texts
+    from dubflow.judging.card.from_corpus import listed_missing, make_benchmark, read_names, read_texts
     from dubflow.judging.card.items import write_benchmark
     from dubflow.platform.benchmarks import BENCHMARK, summary
 

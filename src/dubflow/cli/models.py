@@ -159,8 +159,10 @@ def list_models(
         for one in versions
     ]  # fmt: skip
     answer = {"registry": found.store.shown, "versions": [{**asdict(one), "tags": dict(one.tags)} for one in versions]}
-    title = f"Models of {found.store.shown}" if rows else f"{found.store.shown} has no models yet"
-    emit(answer, as_json, lambda console: print_table(console, title, columns, rows))
+    if rows:
+        emit(answer, as_json, lambda console: print_table(console, f"Models of {found.store.shown}", columns, rows))
+    else:
+        _say(answer, as_json, f"{found.store.shown} has no models yet.")
 
 
 @app.command()

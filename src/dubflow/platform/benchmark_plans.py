@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from dubflow.config import Strict
-from dubflow.judging.card.from_corpus import Task, length_class
+from dubflow.judging.card.clip_items import Task, length_class
 from dubflow.platform.benchmark_people import most_people, unheard_people
 from dubflow.speech.espeak import Synthesizer
 from dubflow.speech.voices import LANGUAGES

@@ -17,7 +17,7 @@ from typing import Any, Final, get_args
 
 from dubflow.corpora.manifest import ClipRow, CorpusHeader, CorpusManifest, read_manifest
 from dubflow.errors import BadInput
-from dubflow.judging.card.from_corpus import lender_of, own_text_item, translation_item
+from dubflow.judging.card.clip_items import lender_of, own_text_item, translation_item
 from dubflow.judging.card.items import Benchmark, BenchmarkItem, read_benchmark, write_benchmark
 from dubflow.platform.benchmark_people import STARTER_SEED, person_facts
 from dubflow.platform.benchmark_plans import BenchmarkSettings, Slot, Tier, plan_tier

@@ -144,14 +144,15 @@ class Journal:
 
     def _make(self) -> None:
         """Make the table where it is missing; two that do so at once do no harm."""
-        from sqlalchemy.exc import OperationalError, ProgrammingError
+        from sqlalchemy.exc import DBAPIError
 
         if self._exists():
             return
         try:
-            self._table.metadata.create_all(self._engine)
-        except (OperationalError, ProgrammingError):
-            if not self._exists():
+            with self._reaching():
+                self._table.metadata.create_all(self._engine)
+        except (DBAPIError, OurFault):
+            if not self._exists():  # else somebody made it between our look and our making
                 raise
 
 

@@ -196,8 +196,8 @@ def build_card(
 ) -> ScoreCard:
     """The card of ``rows``; ``of_sets`` are the figures of metrics that judge a whole set (FID, FVD).
 
-    A metric that no clip has a figure of, because its judge failed or there was nothing to measure, stands in the
-    card's ``gaps`` by name, with the reason.
+    A metric without a figure, because its judge failed or there was nothing to measure, stands in the card's ``gaps``
+    by name, with the reason.
 
     Raises:
         BadInput: ``judging.nothing_to_judge``, ``judging.no_weights``.
@@ -224,8 +224,8 @@ def build_card(
 
 
 def _nowhere_judged(rows: Sequence[ClipScore], metrics: Sequence[Metric], made: Sequence[Aggregate]) -> dict[str, str]:
-    """Metrics that no clip has a figure of, and the reason that most clips have."""
-    there = {one.metric for one in made if one.population == "successes"}
+    """Metrics without any figure, not even one of failures, and the reason that most clips have."""
+    there = {one.metric for one in made}
     found: dict[str, str] = {}
     for metric in metrics:
         if metric.name in there or metric.aggregate == "distribution":

@@ -1,10 +1,5 @@
 """A benchmark of a corpus: which clips are to be dubbed, with which words, in whose voice.
 
-Two tasks, told apart by ``facts["task"]``. *Own text* (DiFlowDubber, section 4.1): the clip is dubbed with its own
-words and is its own reference; in Setting 2.0 the voice comes from another clip of the speaker, in Setting 1.0 (an
-oracle) from the clip itself. *Translation* (JUST-DUB-IT, A.2): the words are those of a translation, the voice is the
-clip's own, and there is no reference.
-
 Nothing is dropped silently: whatever was named or chosen and became no item stands in the coverage with its reason.
 """
 
@@ -14,10 +9,10 @@ import csv
 import hashlib
 import io
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -26,20 +21,14 @@ from dubflow.corpora.importing import COVERAGE
 from dubflow.corpora.listing import read_json, read_lines, read_text
 from dubflow.corpora.manifest import HEADER, ClipRow, CorpusManifest, Split, read_manifest
 from dubflow.corpora.result import Coverage, Problem
-from dubflow.corpora.splits import speakers_of
 from dubflow.errors import BadInput, WrongUse
-from dubflow.judging.card.items import Benchmark, BenchmarkItem, ItemFile
-from dubflow.judging.card.rows import Tags
+from dubflow.judging.card.clip_items import Task, lender_of, own_text_item, translation_item
+from dubflow.judging.card.items import Benchmark, BenchmarkItem
 
 Setting = Literal["1.0", "2.0"]
-Task = Literal["own_text", "translation"]
 Texts: TypeAlias = Mapping[str, Mapping[str, str]]
 """What is to be said: by clip id, by language (ISO 639-1)."""
 
-DIFFICULTIES: Final = ("profile", "occluded", "low_light", "two_speakers", "non_human", "no_face")
-"""Tags of a clip by which it counts as difficult, the first that it has; a clip without any is ``standard``."""
-SHORT_S: Final = 3.0
-LONG_S: Final = 4.0
 _COLUMNS: Final = ("clip", "language", "text")
 
 
@@ -150,68 +139,6 @@ def listed_missing(corpus: Path) -> dict[str, int]:
     problems = content.get("problems", []) if isinstance(content, dict) else []
     codes = (str(one.get("code")) for one in problems if isinstance(one, dict))
     return dict(sorted(Counter(codes).items()))
-
-
-def own_text_item(
-    row: ClipRow, voice: ClipRow, transcript: str, *, prefix: str = "", facts: Mapping[str, Any] | None = None
-) -> BenchmarkItem:
-    """The clip is to be dubbed with its own words; ``voice`` is the clip that lends the voice (itself: Setting 1.0).
-
-    Args:
-        prefix: of the media's paths, for a benchmark that lies above the corpus. facts: more facts of the item.
-    """
-    oracle = voice.id == row.id
-    setting: dict[str, Any] = {"setting": "1.0", "oracle": True} if oracle else {"setting": "2.0"}
-    return BenchmarkItem(
-        id=row.id,
-        source=_file(row, prefix),
-        reference=_file(row, prefix),
-        voice=_file(voice, prefix),
-        transcript=transcript,
-        language=row.language,
-        source_language=row.language,
-        tags=_tags(row, row.language),
-        facts={"task": "own_text", **setting, "voice_clip": voice.id, **(facts or {})},
-    )
-
-
-def translation_item(
-    row: ClipRow, language: str, text: str, *, prefix: str = "", facts: Mapping[str, Any] | None = None
-) -> BenchmarkItem:
-    """The clip is to be dubbed into ``language``; the voice is the clip's own and nothing is known to compare with."""
-    return BenchmarkItem(
-        id=f"{row.id}_{row.language or 'und'}-{language}",
-        source=_file(row, prefix),
-        voice=_file(row, prefix),
-        transcript=text,
-        language=language,
-        source_language=row.language,
-        tags=_tags(row, language),
-        facts={"task": "translation", "source_transcript": row.transcript, **(facts or {})},
-    )
-
-
-def length_class(seconds: float) -> str:
-    """``short`` below 3 s, ``long`` from 4 s, else ``medium``."""
-    return "short" if seconds < SHORT_S else "long" if seconds >= LONG_S else "medium"
-
-
-def difficulty_of(tags: Iterable[str]) -> str:
-    """What makes a clip difficult, by its tags; see :data:`DIFFICULTIES`."""
-    has = set(tags)
-    return next((one for one in DIFFICULTIES if one in has), "standard")
-
-
-def lender_of(row: ClipRow, clips: Sequence[ClipRow]) -> ClipRow | None:
-    """Who of ``clips`` lends the voice for ``row`` in Setting 2.0: the next one after it that only its speaker speaks
-    in and that is another recording, of its own language where there is one; None where there is none."""
-    place = next((number for number, one in enumerate(clips) if one.id == row.id), 0)
-    others = [
-        one
-        for one in (*clips[place + 1 :], *clips[:place])
-        if one.id != row.id and one.sha256 != row.sha256 and speakers_of(one) == [row.speaker]
-    ]
-    return next((one for one in others if one.language == row.language), others[0] if others else None)
 
 
 def read_texts(path: Path) -> dict[str, dict[str, str]]:
@@ -339,19 +266,6 @@ def _spread(items: Sequence[BenchmarkItem], choice: Choice) -> list[BenchmarkIte
 
 def _order(seed: int, name: str) -> bytes:
     return hashlib.sha256(f"{seed}\0{name}".encode()).digest()
-
-
-def _tags(row: ClipRow, language: str | None) -> Tags:
-    return Tags(
-        language_pair=f"{row.language}-{language}" if row.language and language else "",
-        speaker=row.speaker or "",
-        length=length_class(row.duration),
-        difficulty=difficulty_of(row.tags),
-    )
-
-
-def _file(row: ClipRow, prefix: str) -> ItemFile:
-    return ItemFile(path=prefix + row.path, sha256=row.sha256)
 
 
 def _miss(coverage: Coverage, item: str, kind: Literal["missing", "left_out"], code: str, reason: str) -> None:

@@ -56,6 +56,12 @@ def look(path: Path) -> Seen | None:
     return _look_at(path.resolve(), found.st_size, found.st_mtime_ns)
 
 
+def forget() -> None:
+    """Look at every clip anew from here on."""
+    _look_at.cache_clear()
+    _faces.clear()
+
+
 @lru_cache(maxsize=KEPT)
 def _look_at(path: Path, size: int, changed_ns: int) -> Seen | None:
     return _look(path)

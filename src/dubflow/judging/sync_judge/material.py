@@ -40,11 +40,23 @@ def cut_corpus(
     manifest = read_manifest(corpus)
     if progress is not None:
         progress.expect(len(rows))
-    for row, cached in map_unordered(partial(_cut, manifest.root, cache), rows, workers=workers):
+    for _, cached in map_unordered(partial(_cut, manifest.root, cache), rows, workers=workers):
         if progress is not None:
             progress.advance(cached=cached)
-        del row
     return [clip for row in rows if (clip := _read(cache, row)) is not None]
+
+
+def cut_file(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]] | None:
+    """Mouths ``[F, 64, 64]`` and sound ``[N]`` of a clip; None where it shows no face.
+
+    Raises:
+        BadInput: as ``media.decode.read_clip``.
+    """
+    clip = read_clip(path, fps=FRAME_RATE, sample_rate=SAMPLE_RATE)
+    assert clip.frames is not None
+    assert clip.waveform is not None
+    tracks = MediaPipeLandmarker().landmarks(clip.frames)
+    return (mouth_crops(clip.frames, tracks.main), clip.waveform) if tracks.tracks else None
 
 
 def rows_of(manifest: CorpusManifest, split: str) -> list[ClipRow]:
@@ -61,14 +73,11 @@ def _cut(root: Path, cache: Path, row: ClipRow) -> bool:
     path = _path(cache, row)
     if path.is_file():
         return True
-    clip = read_clip(root / row.path, fps=FRAME_RATE, sample_rate=SAMPLE_RATE)
-    assert clip.frames is not None
-    assert clip.waveform is not None
-    tracks = MediaPipeLandmarker().landmarks(clip.frames)
-    crops = mouth_crops(clip.frames, tracks.main) if tracks.tracks else np.zeros((0, 0, 0), np.uint8)
+    found = cut_file(root / row.path)
+    crops, waveform = (np.zeros((0, 0, 0), np.uint8), np.zeros(0, np.float32)) if found is None else found
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as part, open(part, "wb") as file:
-        np.savez(file, crops=crops, waveform=clip.waveform)
+        np.savez(file, crops=crops, waveform=waveform)
     return False
 
 

@@ -51,21 +51,25 @@ def moved(waveform: Wave, late: int) -> Wave:
     return np.pad(waveform[-samples:], (0, min(-samples, waveform.size)))
 
 
-def accuracy(judge: SmallSync, clips: Sequence[SyncClip], shifts: Sequence[int] = SHIFTS) -> Accuracy:
+def accuracy(judge: SmallSync, clips: Sequence[SyncClip], shifts: Sequence[int] = SHIFTS, *, own: int = 0) -> Accuracy:
     """Whether the offset follows a sound that is moved.
+
+    Args:
+        own: frames by which the sound is ahead in the clips as they are.
 
     Raises:
         BadInput: ``judging.nothing_to_judge`` without clips.
     """
     _some(clips)
-    wrong, own = [], []
+    wrong: list[int] = []
+    unmoved: list[int] = []
     for clip in clips:
         found = {late: judge.score(clip.crops, moved(clip.waveform, late)).offset for late in {*shifts, 0}}
-        own.append(found[0])
-        wrong += [abs(found[late] + late) for late in shifts]
+        unmoved.append(found[0])
+        wrong += [abs(found[late] + late - own) for late in shifts]
     off = np.array(wrong)
     exact, within_one, within_three = (float((off <= most).mean()) for most in (0, 1, 3))
-    return Accuracy(off.size, exact, within_one, within_three, float(np.median(own)))
+    return Accuracy(off.size, exact, within_one, within_three, float(np.median(unmoved)))
 
 
 def conditions(judge: SmallSync, clips: Sequence[SyncClip], *, seed: int = 0) -> dict[str, ConditionScores]:
@@ -75,7 +79,7 @@ def conditions(judge: SmallSync, clips: Sequence[SyncClip], *, seed: int = 0) ->
         BadInput: ``judging.nothing_to_judge`` without clips, or without a second clip and a second speaker.
     """
     _some(clips)
-    found: dict[str, list[SyncScore]] = {name: [] for name in CONDITIONS}
+    scored: dict[str, list[SyncScore]] = {name: [] for name in CONDITIONS}
     for index, clip in enumerate(clips):
         rng = np.random.default_rng([seed, index])
         sounds = {
@@ -88,8 +92,8 @@ def conditions(judge: SmallSync, clips: Sequence[SyncClip], *, seed: int = 0) ->
             "silence": np.zeros_like(clip.waveform),
         }
         for name, sound in sounds.items():
-            found[name].append(judge.score(clip.crops, sound))
-    true = found["true"]
+            scored[name].append(judge.score(clip.crops, sound))
+    true = scored["true"]
     return {
         name: ConditionScores(
             confidence=float(np.mean([one.confidence for one in scores])),
@@ -97,7 +101,7 @@ def conditions(judge: SmallSync, clips: Sequence[SyncClip], *, seed: int = 0) ->
             less_confident=float(np.mean([a.confidence < b.confidence for a, b in zip(scores, true, strict=True)])),
             farther=float(np.mean([a.distance > b.distance for a, b in zip(scores, true, strict=True)])),
         )
-        for name, scores in found.items()
+        for name, scores in scored.items()
     }
 
 

@@ -24,7 +24,7 @@ from torch.nn.functional import cross_entropy, pad
 from torch.utils.data import DataLoader, Dataset
 
 from dubflow.config import Strict
-from dubflow.judging.phone_judge.augmentation import changed_sound
+from dubflow.judging.phone_judge.augmentation import changed_picture, changed_sound
 from dubflow.judging.sync_judge.augment import changed_mouths
 from dubflow.judging.sync_judge.crops import SAMPLES_PER_FRAME, heard, seen
 from dubflow.judging.sync_judge.facts import SyncSettings
@@ -36,12 +36,12 @@ from dubflow.judging.syncnet import FARTHEST
 class SyncTraining(Strict):
     """How it is trained."""
 
-    steps: int = Field(1000, ge=1)
+    steps: int = Field(160, ge=1)
     clips: int = Field(12, ge=2, description="Of a batch.")
     frames: int = Field(50, ge=2 * FARTHEST, description="Of each clip, from anywhere in it.")
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.02, ge=0)
-    warm_up: int = Field(40, ge=0, description="Steps.")
+    warm_up: int = Field(20, ge=0, description="Steps.")
     farthest: int = Field(10, ge=0, le=FARTHEST, description="Frames by which the sound of half of the clips is moved.")
     curve_sharpness: float = Field(40.0, gt=0, description="Turns mean distances of a clip into logits.")
     seed: int = 5
@@ -75,7 +75,10 @@ class Batches(Dataset[tuple[Tensor, Tensor, Tensor]]):
         before = max(0, -start)
         sound = np.pad(clip.waveform, (before, frames * SAMPLES_PER_FRAME + abs(start)))[start + before :]
         sound = changed_sound(sound[: frames * SAMPLES_PER_FRAME], rng)
-        return seen(changed_mouths(clip.crops[first : first + frames], rng)), heard(sound, frames), late
+        mouths, windows = seen(changed_mouths(clip.crops[first : first + frames], rng)), heard(sound, frames)
+        side_by_side = windows.transpose(1, 0, 2).reshape(windows.shape[1], -1)
+        changed = changed_picture(side_by_side, rng).reshape(windows.shape[1], len(windows), -1)
+        return mouths, np.ascontiguousarray(changed.transpose(1, 0, 2)), late
 
 
 def train(
@@ -84,7 +87,7 @@ def train(
     network: SyncSettings,
     *,
     check: Callable[[int, SyncNetwork], float] | None = None,
-    check_every: int = 200,
+    check_every: int = 40,
     workers: int = 1,
     say: Callable[[str], None] = print,
 ) -> SyncNetwork:
