@@ -37,11 +37,7 @@ def main() -> None:
     parser.add_argument("--conditions", nargs="*", help="names; all by default")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
-    if options.benchmark is not None:
-        root, lenders = options.benchmark.parent, own_text(read_benchmark(options.benchmark))
-    else:
-        root, choice = options.corpus, Choice(tasks=("own_text",), splits=("val", "test"))
-        lenders = benchmark_of(read_manifest(root), choice).benchmark
+    lenders, root = items_of(options.benchmark, options.corpus)
     benchmark = narrowed(lenders, options.items)
     with reporting("spoiling clips", None, "clips") as progress:
         folders = make_conditions(
@@ -62,6 +58,15 @@ def main() -> None:
     speakers = len({item.tags.speaker for item in benchmark.items})
     print(f"{len(benchmark.items)} items of {speakers} speakers, {benchmark.world} world, benchmark {benchmark.name}")
     print(f"\n{figures_tables(cards)}\n\n{findings_table(check(cards))}")
+
+
+def items_of(benchmark: Path | None, corpus: Path | None) -> tuple[Benchmark, Path]:
+    """Items whose reference says their text, and the folder that their paths are relative to."""
+    if benchmark is not None:
+        return own_text(read_benchmark(benchmark)), benchmark.parent
+    assert corpus is not None  # one of the two is required
+    choice = Choice(tasks=("own_text",), splits=("val", "test"))
+    return benchmark_of(read_manifest(corpus), choice).benchmark, corpus
 
 
 def own_text(benchmark: Benchmark) -> Benchmark:
