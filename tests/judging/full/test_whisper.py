@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 from dubflow.errors import BadInput
 from dubflow.judging.card.functions import Measured
@@ -180,3 +181,45 @@ def test_a_folder_needs_no_network(
     assert AudioEncoder(str(encoder_folder)).embed(noise(0.5)).shape == (24,)
     assert [WhisperWords(str(whisper_folder)).pin.version] == ["whisper-tiny-random"]
     assert asked == []
+
+
+def test_as_processors_and_shards_are_saved(whisper_folder: Path, whisper: Whisper, tmp_path: Path, noise) -> None:
+    from transformers import (
+        WhisperFeatureExtractor,
+        WhisperForConditionalGeneration,
+        WhisperProcessor,
+        WhisperTokenizer,
+    )
+
+    parts = [one.from_pretrained(whisper_folder) for one in (WhisperFeatureExtractor, WhisperTokenizer)]
+    WhisperProcessor(*parts).save_pretrained(tmp_path / "sharded")
+    network = WhisperForConditionalGeneration.from_pretrained(whisper_folder)
+    network.save_pretrained(tmp_path / "sharded", max_shard_size="20KB")
+    shards = sorted((tmp_path / "sharded").glob("*.safetensors"))
+    assert len(shards) > 1
+    judge = WhisperWords(str(tmp_path / "sharded"))
+    assert judge.missing() is None
+    assert Whisper(str(tmp_path / "sharded")).hear(noise(1.0), "en") == whisper.hear(noise(1.0), "en")
+    before = judge.pin.sha256
+    assert before != WhisperWords(str(whisper_folder)).pin.sha256
+    state = load_file(shards[-1])
+    save_file({name: tensor + 1 for name, tensor in state.items()}, shards[-1], metadata={"format": "pt"})
+    assert judge.pin.sha256 != before
+
+
+def test_a_hub_id_from_the_cache_while_offline(
+    whisper_folder: Path, whisper: Whisper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noise
+) -> None:
+    from huggingface_hub import constants
+
+    kept = tmp_path / "models--nobody--tiny"
+    (kept / "refs").mkdir(parents=True)
+    (kept / "refs" / "main").write_text("0" * 40)
+    shutil.copytree(whisper_folder, kept / "snapshots" / ("0" * 40))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    judge = WhisperWords("nobody/tiny")
+    assert judge.missing() is None
+    assert judge.pin.version == "whisper-tiny"
+    assert judge.pin.sha256 == WhisperWords(str(whisper_folder)).pin.sha256
+    assert Whisper("nobody/tiny").hear(noise(1.0), "de") == whisper.hear(noise(1.0), "de")
