@@ -90,11 +90,8 @@ def each_alone(judges: Sequence[MetricFunction], subjects: Sequence[Subject], se
         forget()
         wall, own = timed(lambda: [judge.score(one) for one in told])  # noqa: B023
         real = sum(seconds[one.item.id] for one in told) / wall
-        print(
-            f"| {judge.judge} | {len(judge.metrics)} | {load:.1f} | {len(told)} | {len(told) / wall:.2f} | {real:.1f} | "
-            f"{own / len(told):.3f} |",
-            flush=True,
-        )
+        cells = [judge.judge, len(judge.metrics), f"{load:.1f}", len(told), f"{len(told) / wall:.2f}", f"{real:.1f}"]
+        print(f"| {' | '.join(map(str, cells))} | {own / len(told):.3f} |", flush=True)
 
 
 def main() -> None:
@@ -114,9 +111,8 @@ def main() -> None:
     found = find_clips(benchmark, folder)
     subjects = [subject(Job(item, found[item.id], root)) for item in benchmark.items]
     seconds = {one.item.id: float(probe(one.clip).duration or 0) for one in subjects}
-    print(
-        f"{len(subjects)} clips, {sum(seconds.values()):.0f} s, {benchmark.world} world; each judge alone, one process\n"
-    )
+    length = sum(seconds.values())
+    print(f"{len(subjects)} clips, {length:.0f} s, {benchmark.world} world; each judge alone, one process\n")
     each_alone(judges.functions, subjects, seconds)
 
     def whole(shared: bool, cache: Path, workers: int) -> ScoreCard:
