@@ -185,3 +185,18 @@ def test_a_metric_that_nobody_judged_is_a_gap_and_never_a_figure_of_the_failures
     assert not [one for one in card.aggregates if one.metric == "wer"]
     assert card.gaps == {"wer": "recogniser failed on all 2 clips that it could judge: the judge broke"}
     assert _one(card.aggregates, "secs", "successes").value == 0.5
+
+
+def test_a_metric_without_any_figure_is_a_gap_with_its_reason() -> None:
+    why = {"secs": "no voice is named", "av_offset": "no face was found"}
+    silent = {"wer": 0.5, "secs": None, "av_offset": None}
+    rows = [
+        ClipScore(
+            clip=name, status="ok", values=silent, weights={"wer": (1.0, 2.0)}, reasons=why,
+            blame={"secs": "item", "av_offset": "clip"},
+        )
+        for name in "ab"
+    ]  # fmt: skip
+    card = build_card(rows, METRICS, PROTOCOL, benchmark="b", system="s", world="real", gaps={"fid": "no weights"})
+    # No face in any clip is the system's doing: it has a figure, the worst.
+    assert card.gaps == {"fid": "no weights", "secs": "no voice is named"}

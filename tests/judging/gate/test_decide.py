@@ -155,6 +155,16 @@ def test_facts_refuse(facts: dict[str, Any], refused: str) -> None:
     assert refusals(judge(changed(better(), **facts), champion(), policy())) == {refused}
 
 
+def test_of_a_metric_that_nobody_judged_its_own_reason_is_told() -> None:
+    gaps = {"av_offset": "no weights were given.", "fid": "something else"}
+    card = _without_metric().model_copy(update={"gaps": gaps})
+    (why,) = [
+        rule.reason for rule in judge(card, champion(), policy()).rules if rule.rule == "comparable.metrics.challenger"
+    ]
+    assert why.endswith("av_offset is missing: no weights were given.")
+    assert "fid" not in why
+
+
 def _other_protocol() -> ScoreCard:
     judges = {name: JudgePin(version="2") for name in ("recogniser", "encoder", "lips")}
     return changed(better(), protocol=score_protocol(judges, METRICS, benchmark="ab" * 32, sample_rate=16000))

@@ -205,7 +205,7 @@ class ScoreCard(Strict):
     world: Literal["embedded", "real"] = Field(description="Figures from the embedded world are always called so.")
     metrics: tuple[Metric, ...]
     gaps: dict[str, str] = Field(
-        default_factory=dict, description="Judges, and metrics of whole sets, without figures, and why."
+        default_factory=dict, description="Metrics that have no figure, and judges that were missing, and why."
     )
     aggregates: tuple[Aggregate, ...] = ()
     success_rate: float = Field(ge=0, le=1, description="Clips with status ok over all clips of the benchmark.")
