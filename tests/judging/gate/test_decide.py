@@ -156,12 +156,12 @@ def test_facts_refuse(facts: dict[str, Any], refused: str) -> None:
 
 
 def test_of_a_metric_that_nobody_judged_its_own_reason_is_told() -> None:
-    gaps = {"av_offset": "no weights were given.", "fid": "something else"}
+    gaps = {"offset": "no weights were given.", "fid": "something else"}
     card = _without_metric().model_copy(update={"gaps": gaps})
     (why,) = [
         rule.reason for rule in judge(card, champion(), policy()).rules if rule.rule == "comparable.metrics.challenger"
     ]
-    assert why.endswith("av_offset is missing: no weights were given.")
+    assert why.endswith("offset is missing: no weights were given.")
     assert "fid" not in why
 
 
