@@ -82,8 +82,8 @@ def test_a_sound_is_moved_by_whole_frames() -> None:
 
 def test_the_losses_lead_to_the_shift_that_sounds_were_given(network: SyncNetwork, spots: list[SyncClip]) -> None:
     settings = SyncTraining(clips=4, frames=36)
-    mouths, sounds, late = Batches(spots, settings)[1]
-    assert late.unique().numel() > 2
+    batches = (Batches(spots, settings)[number] for number in range(50))
+    mouths, sounds, late = next(batch for batch in batches if batch[2].unique().numel() > 2)
     optimiser = torch.optim.Adam(network.parameters(), 1e-2)
     first = losses(network, mouths, sounds, late, settings)[1]
     for _ in range(70):

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from dubflow.judging.sync_judge.facts import (
     sync_digest,
 )
 from dubflow.judging.sync_judge.network import SyncNetwork
-from dubflow.judging.syncnet import SyncScore, sync_score
+from dubflow.judging.syncnet import WINDOW, SyncScore, sync_score
 
 Floats = NDArray[np.float32]
 
@@ -67,21 +67,32 @@ class SmallSync:
         """Name and the start of the digest."""
         return f"small-sync-{self.digest[:16]}"
 
-    def embed(self, crops: NDArray[np.uint8], waveform: NDArray[np.float32]) -> tuple[Floats, Floats]:
-        """Embeddings ``[F - 4, D]`` of length 1, of mouths ``[F, 64, 64]`` (``crops.mouth_crops``) and of 16 kHz mono
-        ``[N]``, one a start frame; none of fewer than five frames.
+    def see(self, crops: NDArray[np.uint8]) -> Floats:
+        """Embeddings ``[F - 4, D]`` of length 1 of mouths ``[F, 64, 64]`` (``crops.mouth_crops``), one a start frame;
+        none of fewer than five frames.
 
         Raises:
-            BadInput: ``judging.bad_crops``, ``judging.bad_waveform``.
+            BadInput: ``judging.bad_crops``.
         """
-        mouths, sounds = seen(crops), heard(waveform, len(crops))
-        if not len(sounds):
-            nothing = np.zeros((0, self.facts.settings.dimensions), np.float32)
-            return nothing, nothing
-        with torch.inference_mode():
-            video = self.network.see(torch.from_numpy(mouths)[None])[0]
-            audio = self.network.hear(torch.from_numpy(sounds)[None])[0]
-        return video.numpy(), audio.numpy()
+        mouths = seen(crops)
+        return self._nothing() if len(mouths) < WINDOW else self._run(self.network.see, mouths)
+
+    def hear(self, waveform: NDArray[np.float32], frames: int) -> Floats:
+        """Embeddings ``[frames - 4, D]`` of length 1 of 16 kHz mono ``[N]``, one a start frame; none of fewer than 5.
+
+        Raises:
+            BadInput: ``judging.bad_waveform``.
+        """
+        sounds = heard(waveform, frames)
+        return self._run(self.network.hear, sounds) if len(sounds) else self._nothing()
+
+    def embed(self, crops: NDArray[np.uint8], waveform: NDArray[np.float32]) -> tuple[Floats, Floats]:
+        """Both, ``[F - 4, D]`` each.
+
+        Raises:
+            BadInput: as :meth:`see`, :meth:`hear`.
+        """
+        return self.see(crops), self.hear(waveform, len(crops))
 
     def score(self, crops: NDArray[np.uint8], waveform: NDArray[np.float32]) -> SyncScore:
         """How well they go together.
@@ -90,6 +101,14 @@ class SmallSync:
             BadInput: as :meth:`embed`; ``judging.too_short`` for fewer than five frames.
         """
         return sync_score(*self.embed(crops, waveform))
+
+    def _run(self, tower: Callable[[torch.Tensor], torch.Tensor], clip: Floats) -> Floats:
+        with torch.inference_mode():
+            vectors: Floats = tower(torch.from_numpy(clip)[None])[0].numpy()
+        return vectors
+
+    def _nothing(self) -> Floats:
+        return np.zeros((0, self.facts.settings.dimensions), np.float32)
 
 
 def write_sync_judge(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from dubflow.judging.phone_judge.augmentation import noise
 from dubflow.judging.sync_judge.crops import SAMPLES_PER_FRAME
 from dubflow.judging.sync_judge.encoder import SmallSync
 from dubflow.judging.sync_judge.material import SyncClip
-from dubflow.judging.syncnet import SyncScore
+from dubflow.judging.syncnet import SyncScore, sync_score
 
 Wave = NDArray[np.float32]
 SHIFTS = (-10, -7, -4, -2, -1, 0, 1, 2, 4, 7, 10)
@@ -64,7 +64,8 @@ def accuracy(judge: SmallSync, clips: Sequence[SyncClip], shifts: Sequence[int] 
     wrong: list[int] = []
     unmoved: list[int] = []
     for clip in clips:
-        found = {late: judge.score(clip.crops, moved(clip.waveform, late)).offset for late in {*shifts, 0}}
+        score = _scorer(judge, clip)
+        found = {late: score(moved(clip.waveform, late)).offset for late in {*shifts, 0}}
         unmoved.append(found[0])
         wrong += [abs(found[late] + late - own) for late in shifts]
     off = np.array(wrong)
@@ -91,8 +92,9 @@ def conditions(judge: SmallSync, clips: Sequence[SyncClip], *, seed: int = 0) ->
             "noise": (noise(clip.waveform.size, rng) * 0.05).astype(np.float32),
             "silence": np.zeros_like(clip.waveform),
         }
+        score = _scorer(judge, clip)
         for name, sound in sounds.items():
-            scored[name].append(judge.score(clip.crops, sound))
+            scored[name].append(score(sound))
     true = scored["true"]
     return {
         name: ConditionScores(
@@ -103,6 +105,12 @@ def conditions(judge: SmallSync, clips: Sequence[SyncClip], *, seed: int = 0) ->
         )
         for name, scores in scored.items()
     }
+
+
+def _scorer(judge: SmallSync, clip: SyncClip) -> Callable[[Wave], SyncScore]:
+    """Scores sounds against the clip's mouths, which are looked at once."""
+    video = judge.see(clip.crops)
+    return lambda sound: sync_score(video, judge.hear(sound, len(clip.crops)))
 
 
 def _another(clips: Sequence[SyncClip], index: int, *, same: bool) -> SyncClip:
