@@ -73,7 +73,7 @@ def evaluate_model(
 
     Args:
         model: ``starter`` or a folder. root: folder that the benchmark's paths are relative to.
-        system: its name on the card; by default the model's.
+        system: its name on the card; by default the package's, or what people call the folder.
         lip_weights, face_weights: for models whose features come from the paper's networks.
         cache: folder of what judges said; ``out/cache`` by default. workers: processes that judge.
 
@@ -95,7 +95,7 @@ def evaluate_model(
         del engine  # its memory is the judges' now
         (out / CLIPS).mkdir(exist_ok=True)
         who = System(
-            system or _name_of(model, folder),
+            system or facts.name or _name_of(model, folder),
             package=facts.package,
             licences=facts.licences,
             lineage={**facts.lineage, "parameters": f"{parameters / 1e6:.1f}M", "nfe": str(options.steps)},

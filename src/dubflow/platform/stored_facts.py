@@ -26,11 +26,13 @@ class StoredFacts:
     """For a card.
 
     Attributes:
+        name: of a package, with the first digits of its digest; empty for a bare folder.
         package: digest of the package, or of the folder's files.
         licences: each once; empty where nobody says, and then no policy that asks for licences lets the model pass.
         lineage: run, data, code, parent, and what else is said plainly; only what is known.
     """
 
+    name: str
     package: str
     licences: tuple[str, ...]
     lineage: Mapping[str, str]
@@ -46,11 +48,12 @@ def stored_facts(folder: Path) -> StoredFacts:
     if (folder / PACKAGE).exists():
         package = read_package(folder)
         licences = tuple(sorted({one.licence for one in package.manifest.licences}))
-        return StoredFacts(package.digest, licences, lineage_words(package.lineage().record))
+        name = f"{package.name}-{package.digest[:8]}"
+        return StoredFacts(name, package.digest, licences, lineage_words(package.lineage().record))
     path = folder / LINEAGE
     content = read_json(path) if path.is_file() else {}
     own = (OWN_LICENCE,) if read_facts(folder).world == "embedded" else ()
-    return StoredFacts(files_digest(folder), own, lineage_words(content if isinstance(content, dict) else {}))
+    return StoredFacts("", files_digest(folder), own, lineage_words(content if isinstance(content, dict) else {}))
 
 
 def files_digest(folder: Path) -> str:
