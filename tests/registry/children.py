@@ -21,7 +21,13 @@ from dubflow.registry.models import open_registry
 from dubflow.registry.promoting import promote, rollback
 from dubflow.registry.registering import register
 
-PRELOADED = ["mlflow.tracking", "mlflow.artifacts", "sqlalchemy", "registry.children"]
+PRELOADED = [
+    "mlflow.tracking",
+    "mlflow.artifacts",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "registry.children",
+]
 
 
 def processes() -> ForkServerContext:

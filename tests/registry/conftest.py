@@ -6,13 +6,13 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from dubflow.registry.tracking_store import DATABASE, client_of, store_of
+from registry.databases import empty_database
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -29,14 +29,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def template(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty database of this version of MLflow; kept between test runs."""
     pytest.importorskip("mlflow", reason="MLflow is not installed (extra tracking)")
-    kept = Path(request.config.cache.mkdir("mlflow")) / f"empty-{metadata.version('mlflow')}.db"
-    if not kept.exists():
-        fresh = tmp_path_factory.mktemp("mlflow") / "empty.db"
-        client_of(store_of(f"sqlite:///{fresh}", fresh.parent / "run"))
-        part = kept.with_name(f"{kept.name}.{os.getpid()}")
-        shutil.copyfile(fresh, part)
-        part.replace(kept)
-    return kept
+    return empty_database(Path(request.config.cache.mkdir("mlflow")), tmp_path_factory.mktemp("mlflow"))
 
 
 @pytest.fixture

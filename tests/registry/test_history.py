@@ -9,6 +9,14 @@ from hypothesis import strategies as st
 from dubflow.errors import BadInput, WrongUse
 from dubflow.registry.history import START, Change, Entry, State, state_of
 
+CHANGES = (
+    {"by": "eve"},
+    {"at": "2020"},
+    {"reason": "x"},
+    {"package": "f" * 64},
+    {"override": True},
+    {"verdict": "e" * 64},
+)
 CHANGE = Change(by="ann", at="2026-01-01T00:00:00+00:00")
 
 
