@@ -113,7 +113,9 @@ def test_repro_makes_everything_once_and_sends_nothing_out(checkout: Path) -> No
     prepared = PreparedSet(checkout / "runs/data/prepared")
     assert set(prepared) == {row.id for row in corpus}
     assert prepared.verify() == ()
-    tiers = {tier: read_benchmark(checkout / "runs/benchmarks" / tier / BENCHMARK) for tier in ("standard", "challenging")}
+    tiers = {
+        tier: read_benchmark(checkout / "runs/benchmarks" / tier / BENCHMARK) for tier in ("standard", "challenging")
+    }
     assert {tier: len(one.items) for tier, one in tiers.items()} == {"standard": 2, "challenging": 5}
     dubber = json.loads((checkout / "runs/models/dubber/model/model.json").read_text(encoding="utf-8"))
     assert (dubber["stage"], dubber["steps"], dubber["codec"]) == ("dubber", 1, prepared.index.codec)

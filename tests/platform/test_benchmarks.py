@@ -100,7 +100,7 @@ def test_translations_have_no_reference_and_say_the_same_in_another_language(bui
 def test_each_tier_has_its_scenes_in_equal_parts(tiers: dict[str, Built]) -> None:
     found = {tier: Counter(item.tags.difficulty for item in one.benchmark.items) for tier, one in tiers.items()}
     assert found["standard"] == {"standard": 6}
-    assert found["challenging"] == {kind: 2 for kind in SCENES["challenging"]}
+    assert found["challenging"] == dict.fromkeys(SCENES["challenging"], 2)
     for item in tiers["challenging"].benchmark.items:
         assert ("occluder" in item.facts) == (item.tags.difficulty == "occluded")
         assert ("figure" in item.facts) == (item.tags.difficulty == "non_human")

@@ -94,7 +94,9 @@ def test_each_part_moves_only_its_region(heads: dict[Figure, HeadPainter], figur
 @pytest.mark.parametrize("figure", CREATURES)
 def test_low_light_is_dim_but_lamps_still_shine(figure: Figure) -> None:
     look, face = Look.from_seed(4), (slice(40, 100), slice(40, 88))
-    lit, dim = (HeadPainter(look, SIZE, light, figure=figure).paint(Pose(), GREY)[face] for light in (None, Light.low()))
+    lit, dim = (
+        HeadPainter(look, SIZE, light, figure=figure).paint(Pose(), GREY)[face] for light in (None, Light.low())
+    )
     assert dim.mean() < (0.85 if figure == "robot" else 0.7) * lit.mean()
 
 
