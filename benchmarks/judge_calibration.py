@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 from dubflow.corpora.manifest import read_manifest
@@ -33,11 +34,12 @@ def main() -> None:
     source.add_argument("--corpus", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--items", type=int, default=24)
+    parser.add_argument("--languages", nargs="*", default=(), help="of a corpus' clips; all by default")
     parser.add_argument("--only", nargs="*", default=(), help="metrics, groups of metrics or judges")
     parser.add_argument("--conditions", nargs="*", help="names; all by default")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
-    lenders, root = items_of(options.benchmark, options.corpus)
+    lenders, root = items_of(options.benchmark, options.corpus, options.languages)
     benchmark = narrowed(lenders, options.items)
     with reporting("spoiling clips", None, "clips") as progress:
         folders = make_conditions(
@@ -60,12 +62,12 @@ def main() -> None:
     print(f"\n{figures_tables(cards)}\n\n{findings_table(check(cards))}")
 
 
-def items_of(benchmark: Path | None, corpus: Path | None) -> tuple[Benchmark, Path]:
+def items_of(benchmark: Path | None, corpus: Path | None, languages: Sequence[str] = ()) -> tuple[Benchmark, Path]:
     """Items whose reference says their text, and the folder that their paths are relative to."""
     if benchmark is not None:
         return own_text(read_benchmark(benchmark)), benchmark.parent
     assert corpus is not None  # one of the two is required
-    choice = Choice(tasks=("own_text",), splits=("val", "test"))
+    choice = Choice(tasks=("own_text",), splits=("val", "test"), languages=tuple(languages))
     return benchmark_of(read_manifest(corpus), choice).benchmark, corpus
 
 
