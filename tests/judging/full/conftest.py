@@ -43,6 +43,7 @@ def save_whisper() -> Callable[..., Path]:
 
 
 def _save_whisper(folder: Path, *, english_only: bool = False) -> Path:
+    pytest.importorskip("transformers")
     from transformers import (
         GenerationConfig,
         WhisperConfig,
@@ -103,6 +104,7 @@ def _save_whisper(folder: Path, *, english_only: bool = False) -> Path:
 @pytest.fixture(scope="session")
 def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wav2vec 2.0 of one narrow layer."""
+    pytest.importorskip("transformers")
     from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
     folder = tmp_path_factory.mktemp("encoder") / "tiny-random"

@@ -84,6 +84,7 @@ class _Harm:
         return os.mkdir, (str(self.path),)
 
 
+@pytest.mark.filterwarnings("ignore")  # torch says what it finds before it refuses
 def test_a_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
     sign = tmp_path / "run"
     (tmp_path / "plain.pt").write_bytes(pickle.dumps({"0.weight": _Harm(sign)}))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,7 +100,7 @@ class EmotionLikeness:
     device: str = "cpu"
     judge: str = "emotion"
     metrics: tuple[Metric, ...] = ()
-    _encoder: Any = field(default=None, repr=False)
+    _encoder: AudioEncoder | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         self.metrics = (listing("emo_sim").metric(self.judge),)
@@ -123,6 +122,7 @@ class EmotionLikeness:
     def score(self, subject: Subject) -> Mapping[str, Answer]:
         """Cosine of the clip's vector and of the true recording's."""
         self.prepare()
+        assert self._encoder is not None
         true = subject.files.get("reference")
         if true is None:
             return {"emo_sim": NO_REFERENCE}

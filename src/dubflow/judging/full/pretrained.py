@@ -59,7 +59,7 @@ def model_pin(model: str | None, kind: str, files: Sequence[str], settings: Mapp
     """
     transformers, model = _transformers(), named_model(model, kind)
     weights = _weight_files(model)
-    # One file by its own hash; several by the hash of theirs, in the order of the index.
+    # One file by its own hash; several by the hash of theirs, in the order of their names.
     digests = [weights_digest(file) for file in weights]
     digest = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
     beside = {name: weights_digest(found) for name in files if (found := _file(model, name, needed=False)) is not None}

@@ -144,7 +144,10 @@ class Whisper:
 
 @dataclass(eq=False)
 class WhisperWords:
-    """Implements ``card.functions.MetricFunction``: the metrics of content by the Whisper that ``model`` names."""
+    """Implements ``card.functions.MetricFunction``: the metrics of content by the Whisper that ``model`` names.
+
+    An item's language is forced; where it names none, each stretch is heard in the one that it sounds like.
+    """
 
     model: str | None
     device: str = "cpu"

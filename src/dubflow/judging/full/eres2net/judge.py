@@ -123,5 +123,5 @@ class VSimJudge:
         return {"v_sim": likeness(self._encoder, read_audio(subject.clip, SAMPLE_RATE), wanted)}
 
     def when_failed(self, item: BenchmarkItem) -> Mapping[str, Answer]:
-        """Nothing: any voice is as far as can be from a clip that is not there."""
+        """What the item has nothing to measure of."""
         return {} if item.files else {"v_sim": NO_VOICE}
