@@ -113,10 +113,15 @@ def list_runs(home: Home = HOME, as_json: Json = False) -> None:
 
 @runs.command()
 def show(run_id: Annotated[str, typer.Argument(metavar="RUN")], home: Home = HOME, as_json: Json = False) -> None:
-    """One run: its steps, its arguments, why it failed."""
+    """One run: its steps and its arguments; of a run on a cluster, as the cluster tells it now."""
     from dubflow.platform.pipelines.records import read_record
 
-    _answer(read_record(home, run_id), home, as_json)
+    record = read_record(home, run_id)
+    if record.where == "cluster":
+        from dubflow.platform.pipelines.cluster import refresh
+
+        record = refresh(record, home)
+    _answer(record, home, as_json)
 
 
 @runs.command()

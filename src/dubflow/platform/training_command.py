@@ -32,15 +32,16 @@ def training_words(
     return words
 
 
-def launcher_of(nodes: int, devices: int) -> list[str]:
+def launcher_of(nodes: int, devices: int, restarts: int = 3) -> list[str]:
     """What starts the processes of one node; nothing where there is one process.
 
-    torchrun finds the other nodes by the variables that a TrainJob sets (``PET_*``), and starts the processes again,
-    from the last checkpoint, when a node was lost and has come back.
+    torchrun finds the other nodes by the variables that a TrainJob sets (``PET_*``). Where a process or a node was
+    lost, it starts all of them again, ``restarts`` times at most, and they go on from the last checkpoint.
     """
     if nodes * devices == 1:
         return []
     launcher = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={devices}"]
+    launcher.append(f"--max-restarts={restarts}")
     if nodes == 1:
         return [*launcher, "--standalone"]
     return [*launcher, f"--nnodes={nodes}"]

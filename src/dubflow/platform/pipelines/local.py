@@ -82,7 +82,7 @@ def resume(run: str, home: Path, say: Callable[[str], None]) -> RunRecord:
         raise WrongUse("platform.run_is_over", f"The run {run} has succeeded.", "Start another with `dubflow run`.")
     if record.state == "running":
         raise WrongUse("platform.run_is_busy", f"The run {run} is going on.", "Cancel it first, or wait.")
-    changes = {
+    changes: dict[str, Any] = {
         "state": "running",
         "ended": None,
         "attempts": record.attempts + 1,

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from dubflow.errors import WrongUse
+from dubflow.platform.pipelines.listening import to_standard_error
 from dubflow.platform.steps.artifacts import digest_of, place, work_folder
 from dubflow.platform.steps.verbs import begin, run_verb
 from dubflow.platform.training_command import launcher_of, training_words
+from dubflow.platform.trainjobs import TrainJobSettings, cluster_api, run_train_job, train_job
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,23 @@ def train(
         nodes=nodes,
         devices=devices,
     )
-    answer = run_verb(*words, launcher=launcher_of(nodes, devices))
+    if nodes > 1:
+        _on_nodes(words, nodes, devices)
+        answer = run_verb(*words)  # finds it finished, and says what it is
+    else:
+        answer = run_verb(*words, launcher=launcher_of(nodes, devices))
     place(folder / "model", Path(out))
     numbers = {name: float(answer[name]) for name in ("steps", "clips", "parameters", "wall_s")}
     return Figures({"digest": digest_of(folder / "model"), "stage": stage, "world": "embedded"}, numbers)
+
+
+def _on_nodes(words: list[str], nodes: int, devices: int) -> None:
+    if "KUBERNETES_SERVICE_HOST" not in os.environ:
+        raise WrongUse(
+            "platform.one_node", f"This machine is one node, not {nodes}.", "Use devices, or run it on a cluster."
+        )
+    settings = TrainJobSettings()
+    names = ("DUBFLOW_MLFLOW_URI",)
+    environment = {name: os.environ[name] for name in names if name in os.environ}
+    job = train_job(words, nodes=nodes, devices=devices, settings=settings, environment=environment)
+    run_train_job(job, cluster_api(), poll_s=settings.poll_s, say=to_standard_error)
