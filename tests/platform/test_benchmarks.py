@@ -146,7 +146,8 @@ def test_another_seed_is_another_benchmark_and_is_not_mixed_in(tiers: dict[str, 
     shutil.copytree(tiers["standard"].folder, folder)
     with pytest.raises(WrongUse) as caught:
         build_standard(folder, other, workers=1, progress=Silent())
-    assert caught.value.code == "talkers.other_corpus"
+    assert caught.value.code == "platform.other_benchmark"
+    assert _bytes(folder) == _bytes(tiers["standard"].folder)
 
 
 def test_a_clip_changed_by_somebody_makes_another_digest(tiers: dict[str, Built]) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 from dubflow.corpora.manifest import ClipRow, CorpusHeader, CorpusManifest, read_manifest
-from dubflow.errors import BadInput
+from dubflow.errors import BadInput, WrongUse
 from dubflow.judging.card.clip_items import lender_of, own_text_item, translation_item
 from dubflow.judging.card.items import Benchmark, BenchmarkItem, read_benchmark, write_benchmark
 from dubflow.platform.benchmark_people import STARTER_SEED, person_facts
@@ -91,7 +91,8 @@ def build_tier(
     Equal settings give the same digest, whatever ``workers`` is and however often the run was interrupted.
 
     Raises:
-        WrongUse: ``talkers.other_corpus`` where ``out`` holds other clips, ``talkers.already_rendering``.
+        WrongUse: ``platform.other_benchmark`` where ``out`` holds one of other settings, ``talkers.other_corpus`` where
+            it holds other clips, ``talkers.already_rendering``.
     """
     started = time.monotonic()
     out, settings = Path(out), settings or BenchmarkSettings()
@@ -111,6 +112,7 @@ def build_tier(
     found = _found(out, header)
     if found is not None:
         return Built(found, out, 0, time.monotonic() - started)
+    _refuse_other_benchmark(out, header)
     slots = plan_tier(tier, settings, default_synthesizer())
     report = render_plans(out, [slot.plan for slot in slots], header, workers=workers, progress=progress)
     benchmark = Benchmark(name=tier, world="embedded", items=tuple(_items(slots, read_manifest(out))))
@@ -196,3 +198,18 @@ def _found(out: Path, header: CorpusHeader) -> Benchmark | None:
         return None
     files = {file.path for item in benchmark.items for file in item.files.values()}
     return benchmark if all((out / path).is_file() for path in files) else None
+
+
+def _refuse_other_benchmark(out: Path, header: CorpusHeader) -> None:
+    """What was made with other settings is not written over; what another version made is made anew."""
+    try:
+        found = read_manifest(out).header.made_with
+    except BadInput:
+        return
+    wanted = header.made_with
+    if any(found.get(name) != wanted[name] for name in ("tier", "settings")):
+        raise WrongUse(
+            "platform.other_benchmark",
+            f"{out} holds a benchmark of another tier, seed, count or other settings.",
+            "Name another folder, or remove that one.",
+        )
