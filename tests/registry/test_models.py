@@ -345,3 +345,26 @@ def test_other_names_on_a_registered_package_are_other_models(
     sign_folder(other.folder, keys / "package")
     assert register(registry, other.folder, by="p").version == 1
     assert registry.names() == ("another", MODEL)
+
+
+def test_over_a_tracking_server_with_a_database_for_the_history(
+    loopback: Any, make: Callable[..., ModelPackage], tmp_path: Path, keys: Path, monkeypatch: pytest.MonkeyPatch,
+    notes: Any,
+) -> None:  # fmt: skip
+    """Files go through the server and come back whole; the history lies where all promoters reach it."""
+    monkeypatch.setenv("DUBFLOW_REGISTRY_JOURNAL", f"sqlite:///{tmp_path / 'history.db'}")
+    registry = Registry(store_of(loopback.uri, tmp_path / "models"), notes.note)
+    packages = (make(1), make(2))
+    for package in packages:
+        register(registry, package.folder, by="pipeline")
+    assert registry.version(MODEL, 1).source.startswith("mlflow-artifacts:")
+    promote(registry, MODEL, 1, None, by="ann", override=Override("the first"))
+    verdict = better(packages, tmp_path / "verdict.json")
+    assert promote(registry, MODEL, "challenger", verdict, by="ann").champion == 2
+    assert aliases(registry.client) == {"champion": "2", "previous": "1"}
+    fetched = registry.fetch(MODEL, "champion", tmp_path / "out", [keys / "package.pub"])
+    assert fetched.digest == packages[1].digest
+    assert rollback(registry, MODEL, by="bob").champion == 1
+    loopback.stop()
+    assert refusal(lambda: registry.state(MODEL)).code == "registry.unreachable"
+    assert [entry.action for entry in registry.history(MODEL)][-1] == "rollback"
