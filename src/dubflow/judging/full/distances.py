@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from dubflow.errors import BadInput
 from dubflow.judging.card.functions import LEVEL, Measured
 from dubflow.judging.card.items import Subject
-from dubflow.judging.frechet import frechet_of_gaussians
+from dubflow.judging.frechet import frechet_distance, frechet_of_gaussians
 from dubflow.judging.moments import Moments, moments
 
 GROUPS = 20
@@ -112,11 +112,16 @@ def true_clip(subject: Subject) -> Path:
 def _without_groups(sums: tuple[Moments, Moments], pairs: Sequence[tuple[Features, Features]]) -> list[float]:
     """The distance without each group; groups are drawn, so that they don't follow the order of names."""
     order = np.random.default_rng(0).permutation(len(pairs))
-    found = []
-    for group in np.array_split(order, min(GROUPS, len(pairs))):
-        rest = [
-            (sums[side] - moments(np.concatenate([pairs[place][side] for place in group]))).gaussian()
-            for side in (0, 1)
-        ]
-        found.append(frechet_of_gaussians(*rest))
-    return found
+    groups = np.array_split(order, min(GROUPS, len(pairs)))
+    if min(one.count for one in sums) < sums[0].mean.size:
+        # With fewer samples than numbers the samples themselves are the smaller tables, by far.
+        return [frechet_distance(*_joined(pairs, np.setdiff1d(order, group))) for group in groups]
+    left = (
+        [whole - moments(part) for whole, part in zip(sums, _joined(pairs, group), strict=True)] for group in groups
+    )
+    return [frechet_of_gaussians(*(one.gaussian() for one in rest)) for rest in left]
+
+
+def _joined(pairs: Sequence[tuple[Features, Features]], places: NDArray[np.intp]) -> tuple[Features, Features]:
+    """Features of the clips at these places, of both sides."""
+    return np.concatenate([pairs[place][0] for place in places]), np.concatenate([pairs[place][1] for place in places])
