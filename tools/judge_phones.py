@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soxr
 import torch
 
 from dubflow.corpora.manifest import CorpusManifest, read_manifest
@@ -35,7 +36,10 @@ from dubflow.judging.recogniser import SAMPLE_RATE
 from dubflow.media.decode import read_audio
 from dubflow.progress import reporting
 from dubflow.speech.codecs.stored import load_codec
+from dubflow.speech.espeak import synthesize
 from dubflow.speech.phonemes import phonemize
+from dubflow.speech.voices import Voice
+from dubflow.talkers.voices import VOICES
 
 ROOT = Path(__file__).resolve().parents[1]
 CODEC = ROOT / "src" / "dubflow" / "starter" / "diflow" / "codec"
@@ -44,8 +48,24 @@ RENDER = "talkers render --out voices --identities 28 --languages en,es,ru,fr,de
 COMMAND = "python tools/judges.py phones OUT"
 MOST_BYTES = 4 * 10**6
 SNRS_DB = (20, 10, 5, 0)
+STAGES = (
+    PhoneTraining(),
+    PhoneTraining(steps=900, until=900, warmup=50, rate=1e-3, frames=0.0, stretches=(0.8, 1.25), seed=12),
+)
+"""The second goes on from the first's network, with more unlike talkers and the learning rate falling to 0."""
 VALIDATION_STEP = 5
 """Every fifth clip of the validation speakers is looked at while training."""
+
+NEW_SENTENCES = {
+    "en": "The bakery behind the station sells warm bread before seven.",
+    "es": "La panadería detrás de la estación vende pan caliente antes de las siete.",
+    "ru": "Пекарня за вокзалом продаёт тёплый хлеб до семи часов.",
+    "fr": "La boulangerie derrière la gare vend du pain chaud avant sept heures.",
+    "de": "Die Bäckerei hinter dem Bahnhof verkauft vor sieben warmes Brot.",
+    "it": "Il forno dietro la stazione vende pane caldo prima delle sette.",
+    "el": "Ο φούρνος πίσω από τον σταθμό πουλάει ζεστό ψωμί πριν από τις επτά.",
+}
+"""One of each language that the phrasebook of the embedded world does not have."""
 
 Heard = Callable[[np.ndarray], np.ndarray]
 
@@ -64,10 +84,9 @@ def make(asked: argparse.Namespace) -> int:
     """Render, train, measure, pack."""
     asked.out.mkdir(parents=True, exist_ok=True)
     corpus = read_manifest(asked.voices or _rendered(asked.out))
-    settings = PhoneTraining()
     trained = asked.out / "phones"
     if not (trained / WEIGHTS).is_file():
-        _train(corpus, settings, trained)
+        _train(corpus, trained)
     recogniser = PhoneRecogniser.open(trained)
     tables = measured(recogniser, read_spoken(corpus, "test"), [row for path in asked.readings for row in _rows(path)])
     return _pack(recogniser, trained, tables, asked.into)
@@ -82,27 +101,28 @@ def _rendered(out: Path) -> Path:
     return out / "voices"
 
 
-def _train(corpus: CorpusManifest, settings: PhoneTraining, folder: Path) -> None:
+def _train(corpus: CorpusManifest, folder: Path) -> None:
     torch.set_num_threads(1)  # sums, and so the weights, depend on how many there are
     clips, validation = read_spoken(corpus, "train"), read_spoken(corpus, "val")[::VALIDATION_STEP]
-    with reporting("phones", settings.steps, "steps") as progress:
-        found = train_phones(clips, validation, settings, progress=progress)
-    store(found, corpus, settings, clips, folder)
+    found: TrainedPhones | None = None
+    for stage in STAGES:
+        with reporting("phones", None, "steps") as progress:
+            found = train_phones(clips, validation, stage, start=found and found.network, progress=progress)
+    assert found is not None
+    store(found, corpus, clips, folder)
 
 
-def store(
-    found: TrainedPhones, corpus: CorpusManifest, settings: PhoneTraining, clips: Sequence[SpokenClip], folder: Path
-) -> None:
+def store(found: TrainedPhones, corpus: CorpusManifest, clips: Sequence[SpokenClip], folder: Path) -> None:
     """The trained network as a judge without its card."""
     spoken = symbol_counts(clips)
     facts = PhoneModelFacts(
-        settings=settings.network,
+        settings=STAGES[-1].network,
         symbols=PHONE_SYMBOLS,
         unheard=tuple(symbol for symbol in PHONE_SYMBOLS if symbol not in spoken),
         languages=tuple(sorted({clip.language for clip in clips})),
         voices=voices_in(corpus, ("train", "val")),
         world=corpus.header.world,
-        steps=found.step,
+        steps=sum(min(stage.steps, stage.until) for stage in STAGES[:-1]) + found.step,
     )
     lineage = {
         "command": COMMAND,
@@ -110,8 +130,8 @@ def store(
         "made_with": corpus.header.made_with,
         "clips": len(clips),
         "minutes": round(sum(clip.waveform.size for clip in clips) / SAMPLE_RATE / 60, 1),
-        "training": settings.model_dump(mode="json"),
-        "chosen": {"step": found.step, "validation_per": round(found.error_rate, 4)},
+        "training": [stage.model_dump(mode="json") for stage in STAGES],
+        "chosen": {"step": facts.steps, "validation_per": round(found.error_rate, 4)},
         "versions": {name: version(name) for name in ("torch", "espeakng_loader")},
         "threads": torch.get_num_threads(),
         "licence": "that of dubflow (Apache-2.0); trained on synthetic voices of espeak-ng",
@@ -167,6 +187,7 @@ def measured(recogniser: PhoneRecogniser, clips: Sequence[SpokenClip], readings:
         languages[language]["wrong text"] = phone_errors(
             [clips[i].phones for i in chosen], [heard["clean"][i] for i in turned]
         ).corpus
+        languages[language]["new sentence"] = _of_new_sentence(recogniser, language)
     silent = [recogniser.hear(nothing_said(3 * SAMPLE_RATE, np.random.default_rng([7, k]))) for k in range(50)]
     single = {
         "all languages, clean": phone_errors([clip.phones for clip in clips], heard["clean"]).corpus,
@@ -174,6 +195,18 @@ def measured(recogniser: PhoneRecogniser, clips: Sequence[SpokenClip], readings:
         "phones heard in 3 s of noise without speech, mean": float(np.mean([len(one) for one in silent])),
     }
     return Tables(languages, single, _of_readings(recogniser, readings), _confusions(clips, heard["clean"]))
+
+
+def _of_new_sentence(recogniser: PhoneRecogniser, language: str) -> float:
+    """Of a sentence outside the phrasebook, by every voice of whose variant the recogniser heard nothing."""
+    known = {voice.variant for voice in recogniser.facts.voices}
+    said, heard = [], []
+    for variant, pitch in (voice for listed in VOICES.values() for voice in listed if voice[0] not in known):
+        utterance = synthesize(NEW_SENTENCES[language], Voice(language=language, variant=variant, pitch=pitch))
+        wave = soxr.resample(utterance.waveform, utterance.sample_rate, SAMPLE_RATE).astype(np.float32)
+        said.append([phone.label for phone in utterance.phones if phone.label])
+        heard.append(recogniser.hear(wave))
+    return phone_errors(said, heard).corpus
 
 
 def _noisy(wave: np.ndarray, snr: float, rng: np.random.Generator) -> np.ndarray:
@@ -257,8 +290,9 @@ def _card(facts: PhoneModelFacts, lineage: dict[str, Any], tables: Tables) -> st
         "",
         "Phone error rate on the test speakers of the same world, whom it never met (substitutions, deletions and "
         "insertions over the phones that were said). `codec` is the starter's codec, there and back; neither it nor "
-        "any vocoder took part in training. `wrong text` takes the next clip's phones. Noise and codec: a third of the "
-        "clips.",
+        "any vocoder took part in training. `wrong text` takes the next clip's phones. The texts of these clips are "
+        "of the phrasebook that it was trained with; `new sentence` is one that the phrasebook does not have, by every "
+        "voice of the world of whose variant it heard nothing. Noise and codec: a third of the clips.",
         "",
         f"| language | {' | '.join(names)} |",
         f"|---|{'---:|' * len(names)}",

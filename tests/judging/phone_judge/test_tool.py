@@ -34,7 +34,7 @@ def test_the_judge_is_made_measured_and_packed(
 ) -> None:
     render = ["talkers", "render", "--out", str(tmp_path / "voices"), *PEOPLE, "--preset", "starter", "--voices-only"]
     subprocess.run([sys.executable, "-m", "dubflow", *render], check=True, capture_output=True)
-    monkeypatch.setattr(sys.modules["judge_phones"], "PhoneTraining", lambda: FEW)
+    monkeypatch.setattr(sys.modules["judge_phones"], "STAGES", (FEW, FEW.model_copy(update={"steps": 2})))
     table = tmp_path / "MANIFEST.tsv"
     clip = next((tmp_path / "voices").rglob("*_it.wav"))
     table.write_text(f"file\tlanguage\ttranscript\n{clip.relative_to(tmp_path)}\tit-IT\tBuongiorno a tutti.\n", "utf-8")

@@ -17,7 +17,6 @@ from dubflow.judging.recogniser import SAMPLE_RATE
 Wave = NDArray[np.float32]
 
 _SPEEDS = (0.85, 1.18)
-_STRETCHES = (0.88, 1.14)
 _SNR_DB = (3.0, 35.0)
 _POINTS = 4096
 
@@ -62,11 +61,16 @@ def nothing_said(samples: int, rng: np.random.Generator) -> Wave:
     return (noise(samples, rng) * level).astype(np.float32)
 
 
-def changed_picture(spectrogram: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """``[80, T]`` with a stretched frequency axis and up to two stripes of each kind left out."""
+def changed_picture(
+    spectrogram: NDArray[np.float32], rng: np.random.Generator, stretches: tuple[float, float]
+) -> NDArray[np.float32]:
+    """``[80, T]`` changed at random.
+
+    Six of ten have their frequency axis stretched between ``stretches``; up to two stripes of each kind are left out.
+    """
     bins, frames = spectrogram.shape
     if rng.random() < 0.6:
-        at = np.arange(bins) * rng.uniform(*_STRETCHES)
+        at = np.arange(bins) * rng.uniform(*stretches)
         low = np.minimum(at.astype(int), bins - 2)
         share = np.clip(at - low, 0.0, 1.0)[:, None].astype(np.float32)
         spectrogram = (1 - share) * spectrogram[low] + share * spectrogram[low + 1]

@@ -39,7 +39,8 @@ class PhoneTraining(Strict):
     """How long and how fast."""
 
     network: PhoneNetworkSettings = PhoneNetworkSettings()
-    steps: int = Field(2400, gt=0)
+    steps: int = Field(2400, gt=0, description="That the learning rate falls over.")
+    until: int = Field(1500, gt=0, description="The step after which training ends, where it is below ``steps``.")
     clips: int = Field(16, gt=0, description="Clips of a step.")
     rate: float = Field(2e-3, gt=0, description="Highest learning rate of AdamW.")
     warmup: int = Field(200, gt=0, description="Steps until it is reached; it then falls as a cosine.")
@@ -47,6 +48,7 @@ class PhoneTraining(Strict):
     frames: float = Field(0.5, ge=0, description="Weight of the loss of single frames beside CTC's; falls to 0.")
     mean: float = Field(0.998, ge=0, lt=1, description="Of the running mean of the weights.")
     silent: float = Field(0.015, ge=0, lt=1, description="Share of clips that are replaced by silence or noise.")
+    stretches: tuple[float, float] = Field((0.88, 1.14), description="Least and most stretch of the frequency axis.")
     check: int = Field(300, gt=0, description="Steps between looks at the validation speakers.")
     seed: int = Field(11, ge=0)
 
@@ -77,6 +79,7 @@ def train_phones(
     validation: Sequence[SpokenClip],
     settings: PhoneTraining,
     *,
+    start: PhoneNetwork | None = None,
     keep: Callable[[TrainedPhones], None] = lambda found: None,
     progress: Progress | None = None,
 ) -> TrainedPhones:
@@ -84,6 +87,7 @@ def train_phones(
 
     Args:
         validation: the clips that it is chosen by, of speakers that it is not trained on.
+        start: a network of the same settings to go on from; by default random weights.
         keep: is given the best so far, whenever there is a better one.
 
     Raises:
@@ -92,9 +96,12 @@ def train_phones(
     if not clips or not validation:
         raise BadInput("judging.nothing_to_judge", "There is nothing to train on, or nothing to choose by.")
     report = progress or Silent()
-    report.expect(settings.steps)
+    last = min(settings.until, settings.steps)
+    report.expect(last)
     torch.manual_seed(settings.seed)
     network = PhoneNetwork(settings.network, len(PHONE_SYMBOLS) + 1)
+    if start is not None:
+        network.load_state_dict(start.state_dict())
     guide = nn.Linear(settings.network.width, len(PHONE_SYMBOLS) + 1)
     mean = deepcopy(network).eval()
     learnt = [*network.parameters(), *guide.parameters()]
@@ -117,7 +124,7 @@ def train_phones(
         _follow(mean, network, min(settings.mean, step / (step + 20)))
         losses.append(float(loss.detach()))
         report.advance()
-        if step % settings.check == 0 or step == settings.steps:
+        if step % settings.check == 0 or step == last:
             rate = phone_error_rate(mean, validation)
             spent = time.monotonic() - began
             report.note(f"step {step}: loss {np.mean(losses):.3f}, validation PER {rate:.3f}, {spent:.0f} s")
@@ -167,7 +174,7 @@ def _order(clips: Sequence[SpokenClip], settings: PhoneTraining) -> Iterator[lis
         by_length = np.argsort(sizes * rng.uniform(0.85, 1.15, len(clips)), kind="stable")
         groups = [by_length[i : i + settings.clips] for i in range(0, len(clips), settings.clips)]
         for number in rng.permutation(len(groups)):
-            if given == settings.steps:
+            if given == min(settings.until, settings.steps):
                 return
             given += 1
             yield groups[number].tolist()
@@ -182,7 +189,7 @@ def _batch(clips: Sequence[SpokenClip], settings: PhoneTraining, step: int) -> _
             classes, truth = np.zeros(0, np.int64), np.full(-(-picture.shape[1] // STRIDE), BLANK)
         else:
             heard, speed = changed_speed(clip.samples, rng)
-            picture = changed_picture(spectrogram(changed_sound(heard, rng)), rng)
+            picture = changed_picture(spectrogram(changed_sound(heard, rng)), rng, settings.stretches)
             classes, truth = clip.classes, _frame_classes(clip, speed, picture.shape[1])
         pictures.append(torch.from_numpy(picture.T.copy()))
         phones.append(torch.from_numpy(classes))
