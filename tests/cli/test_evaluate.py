@@ -142,7 +142,9 @@ def test_no_figure_is_cut_in_a_narrow_terminal(shown: Show, width: int) -> None:
 def test_a_table_for_people(
     theirs: Path, asked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    typed = ["evaluate", "--clips", theirs, "--benchmark", asked, "--out", tmp_path / "card", *FEW]
+    shutil.copytree(theirs, tmp_path / "MuseTalk")
+    (tmp_path / "MuseTalk" / "a" / "take 2.wav").write_bytes(b"")
+    typed = ["evaluate", "--clips", tmp_path / "MuseTalk", "--benchmark", asked, "--out", tmp_path / "card", *FEW]
     monkeypatch.setattr("sys.argv", ["dubflow", *map(str, typed)])
     assert program._run() == 0
     told = capsys.readouterr()
@@ -150,6 +152,7 @@ def test_a_table_for_people(
     assert "5 of 6 clips failed" in told.out
     assert "success_rate ↑" in told.out
     assert "6/6 clips" in told.err
+    assert "no item is called like them: a/take 2.wav" in told.err
 
 
 @pytest.mark.parametrize(
@@ -181,6 +184,7 @@ def test_what_is_wrong_with_material_is_said(theirs: Path, asked: Path, answer: 
     (tmp_path / "empty").mkdir()
     for more, exit_code, code in (
         (["nowhere"], 3, "diflow.not_a_model"),
+        (["nowhere", "--dry-run"], 3, "diflow.not_a_model"),
         (["starter-tts"], 2, "diflow.wrong_stage"),
         (["--clips", tmp_path / "empty"], 3, "platform.no_clip_of_any_item"),
         (["--clips", tmp_path / "nowhere"], 3, "judging.no_clips"),

@@ -77,7 +77,7 @@ def evaluate(
         return
     items, root = _benchmark(benchmark, references, world, workers, dry_run)
     if dry_run:
-        _dry_run(items, root, settings, clips, out, as_json)
+        _dry_run(items, root, settings, model, clips, out, as_json)
         return
 
     from dubflow.platform.evaluation import evaluate_clips, evaluate_model
@@ -138,11 +138,20 @@ def _benchmark(
 
 
 def _dry_run(
-    benchmark: Benchmark, root: Path, settings: JudgeSettings, clips: Path | None, out: Path, as_json: bool
+    benchmark: Benchmark,
+    root: Path,
+    settings: JudgeSettings,
+    model: str | None,
+    clips: Path | None,
+    out: Path,
+    as_json: bool,
 ) -> None:
+    from dubflow.diflow.stored import find_model
     from dubflow.judging.judges import build_judges
     from dubflow.platform.evaluation import CLIPS, check_clips
 
+    if model is not None:
+        find_model(model)
     judges = build_judges(settings, benchmark, root)
     there = check_clips(clips, benchmark) if clips is not None else {}
     asked = {one.judge: [metric.name for metric in one.metrics] for one in (*judges.functions, *judges.set_functions)}

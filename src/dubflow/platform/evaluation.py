@@ -15,7 +15,7 @@ Everything is kept as soon as it is done: a second call goes on where a killed o
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,7 @@ from dubflow.judging.card.media_list import write_media
 from dubflow.judging.card.rows import ScoreCard
 from dubflow.judging.judges import Judges, JudgeSettings, build_judges
 from dubflow.locking import alone_in
-from dubflow.platform.evaluation_dubs import BenchmarkDubs, dub_benchmark
+from dubflow.platform.evaluation_dubs import dub_benchmark
 from dubflow.platform.stored_facts import stored_facts
 from dubflow.progress import reporting
 
@@ -101,7 +101,7 @@ def evaluate_model(
             lineage={**facts.lineage, "parameters": f"{parameters / 1e6:.1f}M", "nfe": str(options.steps)},
             costs=dubs.costs,
         )
-        card = _judge(judges, benchmark, root, out / CLIPS, out, who, cache, workers, dubs)
+        card = _judge(judges, benchmark, root, out / CLIPS, out, who, cache, workers, dubs.failures)
     return Evaluation(card, out, dubbed=len(dubs.results) - dubs.found, found=dubs.found)
 
 
@@ -127,10 +127,12 @@ def evaluate_clips(
     """
     clips, out = Path(clips), Path(out)
     judges = build_judges(settings or JudgeSettings(), benchmark, root)
-    check_clips(clips, benchmark)
+    found = set(check_clips(clips, benchmark).values())
+    strangers = sorted(path for path in clips.rglob("*") if path.suffix.lower() in SUFFIXES and path not in found)
     asked = {"clips": str(clips.resolve()), "benchmark": benchmark.digest}
     with _evaluating(out, asked):
-        card = _judge(judges, benchmark, root, clips, out, System(system or clips.resolve().name), cache, workers, None)
+        who = System(system or clips.resolve().name)
+        card = _judge(judges, benchmark, root, clips, out, who, cache, workers, strangers=strangers)
     return Evaluation(card, out)
 
 
@@ -161,10 +163,13 @@ def _judge(
     system: System,
     cache: Path | None,
     workers: int | None,
-    dubs: BenchmarkDubs | None,
+    failures: Mapping[str, str] | None = None,
+    strangers: Sequence[Path] = (),
 ) -> ScoreCard:
-    failures: Mapping[str, str] = dubs.failures if dubs is not None else {}
     with reporting("judge", None, "clips") as progress:
+        if strangers:
+            names = _few([path.relative_to(clips).as_posix() for path in strangers])
+            progress.note(f"Not judged, because no item is called like them: {names}")
         card = evaluate(
             benchmark,
             root,
@@ -180,7 +185,7 @@ def _judge(
             workers=workers,
             progress=progress,
         )
-    made = {item: path for item, path in find_clips(benchmark, clips).items() if item not in failures}
+    made = {item: path for item, path in find_clips(benchmark, clips).items() if item not in (failures or {})}
     write_media(out, benchmark, root, made)
     write_card(card, out)
     return card

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from dubflow.errors import BadInput
-from dubflow.judging.card.evaluate import System, evaluate
+from dubflow.judging.card.evaluate import System, evaluate, find_clips
 from dubflow.judging.card.functions import MetricFunction
 from dubflow.judging.card.items import Benchmark, BenchmarkItem, item_file, read_benchmark, write_benchmark
 from dubflow.judging.card.rows import ScoreCard, Tags
@@ -145,6 +145,15 @@ def test_a_known_failure_counts_with_its_reason_whatever_file_lies_there(place: 
     assert (row(card, "a/2").status, row(card, "a/2").reason) == ("failed", "no voice for this language")
     assert sorted(asked(place)) == ["a/1", "b/1", "b/2"]
     assert card.success_rate == 0.75
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mpg", ".webm", ".WAV", ".opus"])
+def test_clips_are_found_whatever_kind_of_media_they_are(place: Path, suffix: str) -> None:
+    (place / "clips/a/1.wav").rename(place / f"clips/a/1{suffix}")
+    (place / "clips/a/1.txt").write_text("no clip")
+    found = find_clips(read_benchmark(place / "benchmark.json"), place / "clips")
+    assert found["a/1"] == place / f"clips/a/1{suffix}"
+    assert set(found) == set(LEVELS)
 
 
 def test_a_judge_that_fails_is_blamed_and_asked_again(place: Path) -> None:

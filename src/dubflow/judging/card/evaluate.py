@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from dubflow.atomic import sweep
 from dubflow.corpora.cache import content_key
+from dubflow.corpora.listing import MEDIA_SUFFIXES
 from dubflow.errors import BadInput
 from dubflow.judging.card.aggregates import Resampled, build_card
 from dubflow.judging.card.functions import Judge, MetricFunction, SetFunction
@@ -26,9 +27,7 @@ from dubflow.judging.card.sets import score_sets
 from dubflow.parallel import map_unordered
 from dubflow.progress import Progress, Silent
 
-SUFFIXES = frozenset(
-    (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".wav", ".flac", ".mp3", ".m4a", ".ogg", ".opus")
-)
+SUFFIXES = frozenset(MEDIA_SUFFIXES)
 
 
 @dataclass(frozen=True)
