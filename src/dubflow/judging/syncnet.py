@@ -43,7 +43,8 @@ class SyncEncoder(Protocol):
     def embed(
         self, crops: NDArray[np.uint8], waveform: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Embeddings ``[F - 4, D]`` of RGB crops ``[F, 224, 224, 3]`` and of 16 kHz mono ``[N]``, one a start frame."""
+        """Embeddings ``[V, D]`` of RGB crops ``[F, 224, 224, 3]`` and of 16 kHz mono ``[N]``, one a start frame: V is
+        at most F - 4 (SyncNet's own script leaves the last one out)."""
 
 
 @dataclass(frozen=True)

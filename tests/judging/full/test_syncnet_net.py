@@ -239,6 +239,9 @@ def test_whose_doing_it_is(weights: Path, tmp_path: Path) -> None:
     for source, blame in ((None, "clip"), ("long.mp4", "clip"), ("short.mp4", "item")):
         path = None if source is None else tmp_path / source
         assert {one.blame for one in asked(whole, tmp_path / "short.mp4", path).values()} == {blame}
+    # A source without sound is none the less one that can be dubbed.
+    write_clip(tmp_path / "mute.mp4", long, 25, None)
+    assert {one.blame for one in asked(whole, tmp_path / "mute.mp4", tmp_path / "mute.mp4").values()} == {"clip"}
     nobody = asked(SyncNetJudge(weights, "lse_pipeline"), tmp_path / "long.mp4", tmp_path / "long.mp4")
     assert all(isinstance(one, Unmeasured) and one.blame == "item" for one in nobody.values())
 

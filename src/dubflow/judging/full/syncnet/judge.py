@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubflow.errors import BadInput, WrongUse
+from dubflow.faces.frames import Picture
 from dubflow.faces.landmarks import MediaPipeLandmarker
 from dubflow.faces.tracks import FaceTrack
 from dubflow.judging.card.functions import Answer, Measured, Unmeasured
@@ -27,7 +28,7 @@ from dubflow.judging.full.weights import named, weights_pin, why_no_device, why_
 from dubflow.judging.pins import why_missing
 from dubflow.judging.recogniser import SAMPLE_RATE
 from dubflow.judging.sync_crops import lrs_crops, pipeline_crops
-from dubflow.judging.syncnet import SyncCrop, over_tracks, sync_score
+from dubflow.judging.syncnet import WINDOW, SyncCrop, over_tracks, sync_score
 from dubflow.media.decode import read_clip
 from dubflow.speech.durations import FRAME_RATE
 
@@ -93,17 +94,12 @@ class SyncNetJudge:
             self._encoder = SyncNetEncoder(named(self.weights, KIND), self.device)
 
     def score(self, subject: Subject) -> Mapping[str, Answer]:
-        """An answer for each metric; without a face it is the item's doing where its source shows none either."""
+        """An answer for each metric; what cannot be judged is the item's doing where its source can't be either."""
         self.prepare()
         assert self._encoder is not None
         try:
-            parts = list(self._parts(subject.clip))
-        except BadInput as error:
-            return self._unmeasured(str(error), subject)
-        if not parts:
-            return self._unmeasured("No face is seen for long enough.", subject)
-        try:
-            found = over_tracks([sync_score(*self._encoder.embed(crops, sound)) for crops, sound in parts])
+            scores = [sync_score(*self._encoder.embed(*part)) for part in self._parts(subject.clip)]
+            found = over_tracks(scores)
         except BadInput as error:
             return self._unmeasured(str(error), subject)
         values = {"lse_c": found.confidence, "lse_d": found.distance, "av_offset": found.offset}
@@ -125,27 +121,35 @@ class SyncNetJudge:
         if self.crop == "lse_lrs":
             yield lrs_crops(clip.frames), clip.waveform
             return
-        for track in _landmarker().landmarks(clip.frames).tracks:
-            here = lasting(track, min(MIN_TRACK, len(track)))
-            if here is not None:
-                sound = clip.waveform[here.start * SAMPLES_A_FRAME : here.stop * SAMPLES_A_FRAME]
-                yield pipeline_crops(clip.frames[here], _cut(track, here)), sound
+        for track, here in _faces(clip.frames):
+            sound = clip.waveform[here.start * SAMPLES_A_FRAME : here.stop * SAMPLES_A_FRAME]
+            yield pipeline_crops(clip.frames[here], _cut(track, here)), sound
 
     def _unmeasured(self, reason: str, subject: Subject) -> dict[str, Answer]:
-        blame: Answer = Unmeasured(reason, "item" if self._nothing_in_source(subject) else "clip")
-        return {metric.name: blame for metric in self.metrics}
+        answer = Unmeasured(reason, "item" if self._nothing_in_source(subject) else "clip")
+        return {metric.name: answer for metric in self.metrics}
 
     def _nothing_in_source(self, subject: Subject) -> bool:
-        """Whether the clip that was to be dubbed has nothing that could be judged, so that no dub of it can."""
+        """Whether the clip to be dubbed shows nothing that could be judged, so that no dub of it can; its sound, which
+        it may lack, is the dub's to make."""
         source = subject.files.get("source")
         if source is None:
             return False
-        assert self._encoder is not None
         try:
-            parts = list(self._parts(source))
-            return not parts or any(not len(self._encoder.embed(*part)[0]) for part in parts)
+            frames = read_clip(source, fps=FRAME_RATE, audio=False).frames
         except BadInput:
             return True
+        assert frames is not None  # asked for, so there or an error
+        lengths = [len(frames)] if self.crop == "lse_lrs" else [here.stop - here.start for _, here in _faces(frames)]
+        return max(lengths, default=0) <= WINDOW
+
+
+def _faces(frames: Picture) -> Iterator[tuple[FaceTrack, slice]]:
+    """Faces that are there for long enough, and from when to when."""
+    for track in _landmarker().landmarks(frames).tracks:
+        here = lasting(track, min(MIN_TRACK, len(track)))
+        if here is not None:
+            yield track, here
 
 
 def lasting(track: FaceTrack, fewest: int) -> slice | None:
