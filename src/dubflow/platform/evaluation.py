@@ -85,7 +85,7 @@ def evaluate_model(
     from dubflow.dubbing.diflow_engine import DiflowEngine
 
     folder, out, options = find_model(model), Path(out), options or DubOptions()
-    judges, facts = build_judges(settings or JudgeSettings(), benchmark, root), stored_facts(folder)
+    judges, facts = _judges(settings, benchmark, root), stored_facts(folder)
     engine = DiflowEngine.open(folder, lip_weights=lip_weights, face_weights=face_weights)
     parameters = sum(weights.numel() for weights in engine.model.network.parameters())
     asked = {"engine": engine.id, "options": options.model_dump(mode="json"), "benchmark": benchmark.digest}
@@ -126,7 +126,7 @@ def evaluate_clips(
         WrongUse: ``platform.other_evaluation``, ``platform.evaluation_runs``.
     """
     clips, out = Path(clips), Path(out)
-    judges = build_judges(settings or JudgeSettings(), benchmark, root)
+    judges = _judges(settings, benchmark, root)
     found = set(check_clips(clips, benchmark).values())
     strangers = sorted(path for path in clips.rglob("*") if path.suffix.lower() in SUFFIXES and path not in found)
     asked = {"clips": str(clips.resolve()), "benchmark": benchmark.digest}
@@ -152,6 +152,19 @@ def check_clips(folder: Path, benchmark: Benchmark) -> dict[str, Path]:
             f"Name them {wanted} and so on, with the suffix of a media file.",
         )
     return found
+
+
+def _judges(settings: JudgeSettings | None, benchmark: Benchmark, root: Path) -> Judges:
+    """The judges, of whom there must be one before anything is dubbed.
+
+    Raises:
+        BadInput: ``judging.no_judge``. WrongUse: ``judging.unknown_metric``.
+    """
+    judges = build_judges(settings or JudgeSettings(), benchmark, root)
+    if not judges.metrics:
+        reasons = " ".join(dict.fromkeys(judges.gaps.values()))
+        raise BadInput("judging.no_judge", "Nobody here can judge what is asked.", reasons)
+    return judges
 
 
 def _judge(
