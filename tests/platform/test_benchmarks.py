@@ -32,7 +32,7 @@ from dubflow.speech.espeak import default_synthesizer
 from dubflow.speech.voices import LANGUAGES, variants
 from dubflow.talkers.performance import plan_of
 from dubflow.talkers.scenes import FRAME_RATE, plan_corpus
-from dubflow.talkers.scripts import Script
+from dubflow.talkers.scripts import GridCommand, Script
 from dubflow.talkers.settings import TalkerSettings
 
 SMALL = BenchmarkSettings(standard_items=6, challenging_items=10, people=3, size=64, languages=("en", "fr"))
@@ -237,6 +237,13 @@ def test_a_single_language_has_own_text_alone() -> None:
     slots = plan_tier("standard", settings, default_synthesizer())
     assert {slot.task for slot in slots} == {"own_text"}
     assert all(isinstance(slot.text, Script) and slot.text.language == "de" for slot in slots)
+
+
+def test_more_items_than_sentences_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GridCommand, "draw", classmethod(lambda cls, rng: GridCommand.from_code("bbaf2n")))
+    with pytest.raises(WrongUse) as caught:
+        plan_tier("standard", SMALL.model_copy(update={"grid_share": 1.0}), default_synthesizer())
+    assert caught.value.code == "platform.nothing_new_to_say"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from dubflow.config import Strict
+from dubflow.errors import WrongUse
 from dubflow.judging.card.clip_items import Task, length_class
 from dubflow.platform.benchmark_people import most_people, unheard_people
 from dubflow.speech.espeak import Synthesizer
@@ -108,6 +109,9 @@ def plan_tier(tier: Tier, settings: BenchmarkSettings, synthesizer: Synthesizer)
     """Slots of a tier, in order; depends on its arguments alone. Sentences come once a tier.
 
     Own text comes two and two, of one speaker in one language, so that one clip can lend the other its voice.
+
+    Raises:
+        WrongUse: ``platform.nothing_new_to_say`` for more items than there are sentences.
     """
     people = unheard_people(settings.people)
     taken: set[str] = set()
@@ -163,11 +167,16 @@ def _slot(
         )
         frames = soundtrack(plan, synthesizer).frames
         if frames > _MOST_FRAMES and found is not None:
-            continue
+            continue  # a sentence that is too long is better than none, and worse than any other
         found = Slot(plan, part.task, sentence.script(part.target))
         if length_class(frames / FRAME_RATE) == wanted and frames <= _MOST_FRAMES:
             break
-    assert found is not None
+    if found is None:
+        raise WrongUse(
+            "platform.nothing_new_to_say",
+            f"{len(taken)} items have said nearly everything there is to say.",
+            "Ask for fewer items, or a larger grid_share.",
+        )
     return found
 
 
