@@ -10,7 +10,7 @@ from dubflow.errors import BadInput
 from dubflow.judging.sync_judge.encoder import SmallSync
 from dubflow.judging.sync_judge.facts import SyncFacts, SyncSettings
 from dubflow.judging.sync_judge.material import SyncClip
-from dubflow.judging.sync_judge.measure import accuracy, conditions, moved
+from dubflow.judging.sync_judge.measure import CONDITIONS, accuracy, conditions, moved
 from dubflow.judging.sync_judge.network import SyncNetwork
 from dubflow.judging.sync_judge.training import Batches, SyncTraining, losses, padded_curve, train
 from dubflow.judging.syncnet import sync_score
@@ -71,6 +71,12 @@ def test_batches_are_the_same_for_the_same_number(spots: list[SyncClip]) -> None
     assert late.abs().max() <= settings.farthest
 
 
+def test_nothing_to_learn_from(spots: list[SyncClip]) -> None:
+    with pytest.raises(BadInput) as caught:
+        Batches(spots, SyncTraining(frames=61))
+    assert caught.value.code == "judging.nothing_to_judge"
+
+
 def test_a_sound_is_moved_by_whole_frames() -> None:
     sound = np.arange(6400, dtype=np.float32)
     assert (moved(sound, 3)[1920:] == sound[:-1920]).all()
@@ -121,5 +127,6 @@ def test_how_good_a_judge_is(network: SyncNetwork, spots: list[SyncClip]) -> Non
     with pytest.raises(BadInput) as caught:
         accuracy(SmallSync(FACTS, network, "0" * 64), [])
     assert caught.value.code == "judging.nothing_to_judge"
-    with pytest.raises(BadInput):
-        conditions(SmallSync(FACTS, network, "0" * 64), spots[:2])  # no second clip of anybody
+    scores = conditions(SmallSync(FACTS, network, "0" * 64), spots[:2])
+    assert set(scores) == set(CONDITIONS) - {"other_words"}  # nobody has a second clip
+    assert (scores["true"].less_confident, scores["true"].farther) == (0, 0)

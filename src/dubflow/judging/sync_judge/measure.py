@@ -74,36 +74,38 @@ def accuracy(judge: SmallSync, clips: Sequence[SyncClip], shifts: Sequence[int] 
 
 
 def conditions(judge: SmallSync, clips: Sequence[SyncClip], *, seed: int = 0) -> dict[str, ConditionScores]:
-    """Figures for each of :data:`CONDITIONS`.
+    """Figures for each of :data:`CONDITIONS`; without those of another clip where there is no such clip.
 
     Raises:
-        BadInput: ``judging.nothing_to_judge`` without clips, or without a second clip and a second speaker.
+        BadInput: ``judging.nothing_to_judge`` without clips.
     """
     _some(clips)
-    scored: dict[str, list[SyncScore]] = {name: [] for name in CONDITIONS}
+    scored: dict[str, list[tuple[SyncScore, SyncScore]]] = {name: [] for name in CONDITIONS}
     for index, clip in enumerate(clips):
         rng = np.random.default_rng([seed, index])
         sounds = {
             "true": clip.waveform,
             "late_2": moved(clip.waveform, 2),
             "late_6": moved(clip.waveform, 6),
-            "other_words": _another(clips, index, same=True).waveform,
-            "other_speaker": _another(clips, index, same=False).waveform,
+            "other_words": _another(clips, index, same=True),
+            "other_speaker": _another(clips, index, same=False),
             "noise": (noise(clip.waveform.size, rng) * 0.05).astype(np.float32),
             "silence": np.zeros_like(clip.waveform),
         }
         score = _scorer(judge, clip)
+        true = score(clip.waveform)
         for name, sound in sounds.items():
-            scored[name].append(score(sound))
-    true = scored["true"]
+            if sound is not None:
+                scored[name].append((score(sound), true))
     return {
         name: ConditionScores(
-            confidence=float(np.mean([one.confidence for one in scores])),
-            distance=float(np.mean([one.distance for one in scores])),
-            less_confident=float(np.mean([a.confidence < b.confidence for a, b in zip(scores, true, strict=True)])),
-            farther=float(np.mean([a.distance > b.distance for a, b in zip(scores, true, strict=True)])),
+            confidence=float(np.mean([one.confidence for one, _ in pairs])),
+            distance=float(np.mean([one.distance for one, _ in pairs])),
+            less_confident=float(np.mean([one.confidence < true.confidence for one, true in pairs])),
+            farther=float(np.mean([one.distance > true.distance for one, true in pairs])),
         )
-        for name, scores in scored.items()
+        for name, pairs in scored.items()
+        if pairs
     }
 
 
@@ -113,14 +115,11 @@ def _scorer(judge: SmallSync, clip: SyncClip) -> Callable[[Wave], SyncScore]:
     return lambda sound: sync_score(video, judge.hear(sound, len(clip.crops)))
 
 
-def _another(clips: Sequence[SyncClip], index: int, *, same: bool) -> SyncClip:
+def _another(clips: Sequence[SyncClip], index: int, *, same: bool) -> Wave | None:
+    """Sound of the next clip of the same speaker, or of another one."""
     own = clips[index]
-    for step in range(1, len(clips)):
-        other = clips[(index + step) % len(clips)]
-        if (other.speaker == own.speaker) == same:
-            return other
-    who = "of the same speaker" if same else "of another speaker"
-    raise BadInput("judging.nothing_to_judge", f"Beside {own.id} there is no clip {who}.", "Give more clips.")
+    others = (clips[(index + step) % len(clips)] for step in range(1, len(clips)))
+    return next((other.waveform for other in others if (other.speaker == own.speaker) == same), None)
 
 
 def _some(clips: Sequence[SyncClip]) -> None:

@@ -24,6 +24,7 @@ from torch.nn.functional import cross_entropy, pad
 from torch.utils.data import DataLoader, Dataset
 
 from dubflow.config import Strict
+from dubflow.errors import BadInput
 from dubflow.judging.phone_judge.augmentation import changed_picture, changed_sound
 from dubflow.judging.sync_judge.augment import changed_mouths
 from dubflow.judging.sync_judge.crops import SAMPLES_PER_FRAME, heard, seen
@@ -49,11 +50,21 @@ class SyncTraining(Strict):
 
 class Batches(Dataset[tuple[Tensor, Tensor, Tensor]]):
     """Batch ``index`` of a training: mouths ``[B, F, 48, 56]``, sounds ``[B, V, 80, 16]``, shifts ``[B]`` in frames by
-    which the sound is late. The same for the same index, whoever asks."""
+    which the sound is late. The same for the same index, whoever asks.
+
+    Raises:
+        BadInput: ``judging.nothing_to_judge`` where no clip is long enough.
+    """
 
     def __init__(self, material: Sequence[SyncClip], settings: SyncTraining) -> None:
         self._material = [clip for clip in material if len(clip.crops) >= settings.frames]
         self._settings = settings
+        if not self._material:
+            raise BadInput(
+                "judging.nothing_to_judge",
+                f"No clip to train on has {settings.frames} frames with a face.",
+                "Give longer clips.",
+            )
 
     def __len__(self) -> int:
         return self._settings.steps
@@ -61,8 +72,9 @@ class Batches(Dataset[tuple[Tensor, Tensor, Tensor]]):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
         settings = self._settings
         rng = np.random.default_rng([settings.seed, index])
-        few = len(self._material) < settings.clips
-        parts = [self._part(self._material[one], rng) for one in rng.choice(len(self._material), settings.clips, few)]
+        again = len(self._material) < settings.clips
+        chosen = rng.choice(len(self._material), settings.clips, replace=again)
+        parts = [self._part(self._material[one], rng) for one in chosen]
         mouths, sounds, shifts = zip(*parts, strict=True)
         return torch.from_numpy(np.stack(mouths)), torch.from_numpy(np.stack(sounds)), torch.tensor(shifts)
 
@@ -91,7 +103,11 @@ def train(
     workers: int = 1,
     say: Callable[[str], None] = print,
 ) -> SyncNetwork:
-    """A network trained on ``material``; with ``check``, that of the step where its figure was highest."""
+    """A network trained on ``material``; with ``check``, that of the step where its figure was highest.
+
+    Raises:
+        BadInput: ``judging.nothing_to_judge`` where no clip is long enough.
+    """
     torch.manual_seed(settings.seed)
     model = SyncNetwork(network)
     optimiser = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
