@@ -185,7 +185,8 @@ def _scene(
 ) -> ClipPlan:
     """The clip without its sentence (it has a stand-in); of two people one speaks and the other listens."""
     person = people[part.person]
-    cast, speaks = (person,), 0
+    cast: tuple[Person, ...] = (person,)
+    speaks = 0
     if part.kind == "two_speakers":
         listener = people[(part.person + 1 + int(rng.integers(len(people) - 1))) % len(people)]
         speaks = int(rng.integers(2))
