@@ -41,7 +41,8 @@ def unheard_people(number: int) -> tuple[Person, ...]:
 
     Presentations alternate as long as both have voices.
     """
-    people = (person for pair in zip_longest(*map(_people, ("feminine", "masculine"))) for person in pair if person)
+    pairs = zip_longest(_people("feminine"), _people("masculine"))
+    people = (person for pair in pairs for person in pair if person is not None)
     return tuple(
         person.model_copy(update={"speaker": f"b{place}"}) for place, person in enumerate(islice(people, number), 1)
     )
