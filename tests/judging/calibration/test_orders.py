@@ -102,6 +102,10 @@ def test_without_figures_there_is_no_finding_and_without_a_card_no_order() -> No
     assert outcome(Order("secs", "less", "truth", "silence"), first, blank).outcome == "no figure"
     assert check({"truth": first}) == ()
     assert check({"truth": first, "silence": first}, [LESS, Order("pesq", "less", "silence", "truth")]) == ()
+    # A judge that was asked about one condition only says nothing of an order.
+    assert (
+        check({"truth": first, "again": card("wer", values(0.3))}, [Order("secs", "same", "truth", "again", 0.1)]) == ()
+    )
 
 
 def test_every_metric_of_single_clips_has_an_order_and_every_order_a_metric_and_conditions() -> None:

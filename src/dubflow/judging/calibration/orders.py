@@ -74,7 +74,7 @@ def orders_of(metric: str) -> tuple[Order, ...]:
 
 
 def check(cards: Mapping[str, ScoreCard], orders: Sequence[Order] | None = None) -> tuple[Finding, ...]:
-    """What ``cards`` (by condition) say of every order whose metric they have.
+    """What ``cards`` (by condition) say of every order whose metric both cards have.
 
     Orders of conditions that have no card are left out. Without a pair of clips, or of a metric of whole sets, there is
     no interval, and the outcome is ``no figure``.
@@ -83,8 +83,8 @@ def check(cards: Mapping[str, ScoreCard], orders: Sequence[Order] | None = None)
     for order in ORDERS if orders is None else orders:
         if order.first not in cards or order.second not in cards:
             continue
-        metric = cards[order.first].metric(order.metric)
-        if metric is not None:
+        metric, other = (cards[name].metric(order.metric) for name in (order.first, order.second))
+        if metric is not None and other is not None:
             found.append(_found(order, metric, cards[order.first], cards[order.second]))
     return tuple(found)
 
