@@ -95,7 +95,8 @@ def test_a_package_becomes_a_version_once(registry: Registry, make: Callable[...
 def test_a_version_belongs_to_the_run_that_made_it(
     registry: Registry, client: MlflowClient, make: Callable[..., ModelPackage]
 ) -> None:
-    run = client.create_run(client.create_experiment("training")).info.run_id
+    training = client.create_experiment("training", artifact_location=registry.store.artifacts)
+    run = client.create_run(training).info.run_id
     register(registry, make(1).folder, by="pipeline", run=run)
     assert registry.version(MODEL, 1).run == run
     assert refusal(lambda: register(registry, make(2).folder, by="pipeline", run="ab" * 16)).code == "registry.no_run"
@@ -203,6 +204,9 @@ def test_an_override_needs_a_reason_and_a_name_and_is_written_down(
     assert (
         refusal(lambda: promote(registry, MODEL, 2, None, by=" ", override=Override("w"))).code == "registry.needs_name"
     )
+    other = written(verdict_of(card(two[0], 0.1, 2), None), tmp_path / "other.json")
+    refused = refusal(lambda: promote(registry, MODEL, 2, other, by="ann", override=Override("why")))
+    assert refused.code == "registry.verdict_of_other_bytes"  # what is written down must be about this version
     worse = written(verdict_of(card(two[1], 0.35, 2), card(two[0], 0.15, 1)), tmp_path / "v.json")
     entry = promote(registry, MODEL, 2, worse, by="ann", override=Override("the old one leaks a voice"))
     assert (entry.override, entry.by, entry.reason) == (True, "ann", "the old one leaks a voice")
@@ -345,6 +349,17 @@ def test_other_names_on_a_registered_package_are_other_models(
     sign_folder(other.folder, keys / "package")
     assert register(registry, other.folder, by="p").version == 1
     assert registry.names() == ("another", MODEL)
+
+
+def test_models_go_where_runs_go(
+    work: Path, make: Callable[..., ModelPackage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, notes: Any
+) -> None:
+    """Somebody's setting for another registry parts no model from its history."""
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", f"sqlite:///{tmp_path / 'elsewhere.db'}")
+    registry = Registry(store_of(None, work / "models"), notes.note)
+    register(registry, make(1).folder, by="p")
+    assert registry.version(MODEL, "challenger").version == 1
+    assert not (tmp_path / "elsewhere.db").exists()
 
 
 def test_over_a_tracking_server_with_a_database_for_the_history(

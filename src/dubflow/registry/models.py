@@ -105,13 +105,13 @@ class Registry:
             found = self.client.search_model_versions(f"name='{model}'")
         return tuple(sorted((version_of(one, state) for one in found), key=lambda one: -one.version))
 
-    def version(self, model: str, which: str | int) -> Version:
-        """A version by number or alias.
+    def version(self, model: str, which: str | int, state: State | None = None) -> Version:
+        """A version by number or alias, as things stand now or stood in ``state``.
 
         Raises:
             BadInput: ``registry.no_version``, and as :meth:`state`. WrongUse: ``registry.bad_version``.
         """
-        state = self.state(model)
+        state = self.state(model) if state is None else state
         number = number_of(state, which)
         if number is None:
             raise BadInput("registry.no_version", f"{model} has no {which}.", "See what it has: dubflow models list.")

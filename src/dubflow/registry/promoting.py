@@ -91,7 +91,7 @@ def promote(
             "Make one: dubflow gate. Or decide without it: --override --by NAME --reason WHY.",
         )
     state = registry.state(model)
-    version = registry.version(model, which)
+    version = registry.version(model, which, state)
     signed = None if verdict is None else read_verdict(verdict)
     done = _done_already(registry, state, version, signed)
     if done is not None:
@@ -100,8 +100,10 @@ def promote(
     package = registry.read_files(version, rules.package_keys)
     if rules.licences is not None:
         check_licences(package.manifest.licences, rules.licences)
-    if signed is not None and override is None:
-        check_verdict(signed, state, version, rules)
+    if signed is not None:
+        _is_about(signed.verdict, version)
+        if override is None:
+            check_verdict(signed, state, version, rules)
     if signed is not None and verdict is not None and not dry_run:
         _keep(registry, version, verdict, signed.verdict)
     change = Change(
@@ -131,7 +133,7 @@ def rollback(registry: Registry, model: str, *, by: str, reason: str = "", dry_r
     state = registry.state(model)
     change = Change(by=by, at=now(), reason=reason)
     wanted = state.rolled_back(change)
-    registry.version(model, wanted.version)  # before anything is written: that it is still there
+    registry.version(model, wanted.version, state)  # before anything is written: that it is still there
     if dry_run:
         return wanted
     entry = registry.change(state, lambda latest: latest.rolled_back(change))
@@ -147,13 +149,7 @@ def check_verdict(signed: SignedVerdict, state: State, version: Version, rules: 
             ``registry.other_policy``; ``judging.not_signed``, ``judging.other_signer``, ``judging.bad_signature``.
     """
     verdict = _signed_by_one(signed, rules.verdict_keys)
-    if verdict.challenger.package != version.package:
-        raise BadInput(
-            "registry.verdict_of_other_bytes",
-            f"The verdict is about the package {(verdict.challenger.package or 'of no digest')[:16]}…; "
-            f"{version.model} {version.version} is {(version.package or 'of no digest')[:16]}….",
-            "Evaluate this very package and run the gate on its card.",
-        )
+    _is_about(verdict, version)
     if verdict.decision != "promote":
         raise BadInput(
             "registry.verdict_refuses",
@@ -179,6 +175,16 @@ def check_verdict(signed: SignedVerdict, state: State, version: Version, rules: 
             champion=state.champion,
         )
     return verdict
+
+
+def _is_about(verdict: Verdict, version: Version) -> None:
+    if verdict.challenger.package != version.package:
+        raise BadInput(
+            "registry.verdict_of_other_bytes",
+            f"The verdict is about the package {(verdict.challenger.package or 'of no digest')[:16]}…; "
+            f"{version.model} {version.version} is {(version.package or 'of no digest')[:16]}….",
+            "Evaluate this very package and run the gate on its card.",
+        )
 
 
 def _signed_by_one(signed: SignedVerdict, keys: Sequence[Path]) -> Verdict:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dubflow.errors import BadInput
-from dubflow.registry.history import Change, Entry, State
+from dubflow.registry.history import Change, State
 from dubflow.registry.licences import LicencePolicy, check_licences
 from dubflow.registry.models import Registry, now
 from dubflow.registry.package.facts import DiflowFacts
@@ -73,31 +73,18 @@ def register(
     return Registered(model, found, digest, found=True)
 
 
-class _AlreadyThere(Exception):
-    def __init__(self, version: int) -> None:
-        super().__init__(version)
-        self.version = version
-
-
 def _entered(registry: Registry, model: str, version: int, digest: str, change: Change) -> int:
     """Write the entry; the version that has the digest, also where somebody else's registration was quicker."""
-
-    def entry(state: State) -> Entry:
-        there = _of(state, digest)
-        if there is not None:
-            raise _AlreadyThere(there)
-        return state.registered(version, digest, change)
-
     while True:
         state = registry.journal.state(model)
-        try:
-            if registry.journal.append(entry(state)):
-                return version
-        except _AlreadyThere as other:
-            if other.version != version:
+        there = _of(state, digest)
+        if there is not None:
+            if there != version:
                 with registry.reaching():
                     registry.client.delete_model_version(model, str(version))
-            return other.version
+            return there
+        if registry.journal.append(state.registered(version, digest, change)):
+            return version
 
 
 def _of(state: State, digest: str) -> int | None:

@@ -125,7 +125,8 @@ def client_of(store: Store) -> MlflowClient:
     try:
         if store.file is not None:
             _set_up(store.file)
-        return MlflowClient(tracking_uri=store.uri)
+        # Models go where runs go, whatever registry MLFLOW_REGISTRY_URI or this process has named elsewhere.
+        return MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
     except ModuleNotFoundError as error:
         raise WrongUse(
             "registry.no_driver",

@@ -50,15 +50,30 @@ def check_contents(folder: Path, manifest: PackageManifest) -> None:
     listed = {file.path for file in manifest.files}
     extra = sorted(found.keys() - listed - {PACKAGE, SIGNATURE})
     if extra:
-        raise _refused(folder, "extra_file", extra[0], "is not in its list of files", "It was put there afterwards.")
+        raise BadInput(
+            "registry.package_extra_file",
+            f"The package {folder} is refused: {extra[0]} is not in its list of files.",
+            _again("It was put there afterwards."),
+            file=extra[0],
+        )
     missing = sorted(listed - found.keys())
     if missing:
-        raise _refused(folder, "missing_file", missing[0], "is in its list and not there", "A copy was cut short.")
+        raise BadInput(
+            "registry.package_missing_file",
+            f"The package {folder} is refused: {missing[0]} is in its list and not there.",
+            _again("A copy was cut short."),
+            file=missing[0],
+        )
     for file in manifest.files:
         path = found[file.path]
         _check_kind(folder, file.path, path)
         if path.stat().st_size != file.bytes or sha256_file(path) != file.sha256:
-            raise _refused(folder, "changed", file.path, "is not the file that was packed", "A byte of it was changed.")
+            raise BadInput(
+                "registry.package_changed",
+                f"The package {folder} is refused: {file.path} is not the file that was packed.",
+                _again("A byte of it was changed."),
+                file=file.path,
+            )
         _check_structure(folder, file.path, path)
 
 
@@ -66,11 +81,21 @@ def _check_kind(folder: Path, name: str, path: Path) -> None:
     """Refuse a pickle, whatever it is called, and any kind of file that no package needs."""
     if PurePosixPath(name).suffix.lower() not in SUFFIXES:
         kinds = ", ".join(sorted(SUFFIXES))
-        raise _refused(folder, "strange_file", name, "is of a kind that no package has", f"A package holds {kinds}.")
+        raise BadInput(
+            "registry.package_strange_file",
+            f"The package {folder} is refused: {name} is of a kind that no package has.",
+            _again(f"A package holds {kinds}."),
+            file=name,
+        )
     with open(path, "rb") as file:
         start = file.read(16)
     if _is_pickle(start):
-        raise _refused(folder, "pickle", name, "is a pickle inside, whatever its name says", _WHY)
+        raise BadInput(
+            "registry.package_pickle",
+            f"The package {folder} is refused: {name} is a pickle inside, whatever its name says.",
+            _again(_WHY),
+            file=name,
+        )
 
 
 def _walk(folder: Path, depth: int, root: Path | None = None) -> Iterator[Path]:
@@ -81,19 +106,39 @@ def _walk(folder: Path, depth: int, root: Path | None = None) -> Iterator[Path]:
         name = Path(entry.path).relative_to(root).as_posix()
         mode = entry.stat(follow_symlinks=False).st_mode
         if stat.S_ISLNK(mode):
-            raise _refused(root, "symlink", name, "is a link", "A package holds files, never links to others.")
+            raise BadInput(
+                "registry.package_symlink",
+                f"The package {root} is refused: {name} is a link.",
+                _again("A package holds files, never links to others."),
+                file=name,
+            )
         if stat.S_ISDIR(mode):
             if depth >= _DEEPEST:
-                raise _refused(root, "strange_file", name, "lies too deep", "No package has such folders.")
+                raise BadInput(
+                    "registry.package_strange_file",
+                    f"The package {root} is refused: {name} lies too deep.",
+                    _again("No package has such folders."),
+                    file=name,
+                )
             inner = list(_walk(Path(entry.path), depth + 1, root))
             if not inner:
-                raise _refused(root, "extra_file", name, "is an empty folder", "It was put there afterwards.")
+                raise BadInput(
+                    "registry.package_extra_file",
+                    f"The package {root} is refused: {name} is an empty folder.",
+                    _again("It was put there afterwards."),
+                    file=name,
+                )
             yield from inner
         elif stat.S_ISREG(mode):
             _check_suffix(root, name)
             yield Path(entry.path)
         else:
-            raise _refused(root, "strange_file", name, "is a device or a pipe", "A package holds plain files.")
+            raise BadInput(
+                "registry.package_strange_file",
+                f"The package {root} is refused: {name} is a device or a pipe.",
+                _again("A package holds plain files."),
+                file=name,
+            )
 
 
 _WHY = "A pickle runs whatever code is in it when it is read; weights are kept as safetensors."
@@ -101,7 +146,12 @@ _WHY = "A pickle runs whatever code is in it when it is read; weights are kept a
 
 def _check_suffix(folder: Path, name: str) -> None:
     if any(suffix.lower() in PICKLES for suffix in PurePosixPath(name).suffixes):
-        raise _refused(folder, "pickle", name, "is a pickle by its name", _WHY)
+        raise BadInput(
+            "registry.package_pickle",
+            f"The package {folder} is refused: {name} is a pickle by its name.",
+            _again(_WHY),
+            file=name,
+        )
 
 
 def _is_pickle(start: bytes) -> bool:
@@ -133,10 +183,5 @@ def _misnamed(folder: Path, name: str, problem: str) -> BadInput:
     return BadInput("registry.bad_package", f"{name} of {folder} is {problem}.", "Pack the model again.", file=name)
 
 
-def _refused(folder: Path, code: str, name: str, problem: str, why: str) -> BadInput:
-    return BadInput(
-        f"registry.package_{code}",
-        f"The package {folder} is refused: {name} {problem}.",
-        f"{why} Fetch the package again from where it was made.",
-        file=name,
-    )
+def _again(why: str) -> str:
+    return f"{why} Fetch the package again from where it was made."
