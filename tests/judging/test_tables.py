@@ -102,6 +102,7 @@ def test_every_dash_has_a_reason_and_every_figure_its_metric() -> None:
     assert "fid: Inception's weights are not here; name them." in first.reasons()
     assert any(note.startswith("CSIM: csim_embedded by judge-of-face.") for note in first.notes)
     assert any("Never with CSIM" in note for note in first.notes)
+    assert not any(note.startswith("FID") for note in first.notes)
 
 
 def test_a_system_that_fails_has_a_row_in_which_that_counts() -> None:

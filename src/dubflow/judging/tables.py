@@ -301,7 +301,7 @@ def _notes(slots: Sequence[_Slot], groups: Sequence[_Group]) -> list[str]:
         elif name is not None:
             own = [card.metric(name) for group in groups for card in group.cards.values()]
             metric = next((one for one in own if one is not None), None)
-            judge = f" by {metric.judge}" if metric is not None else ""
-            comparable = f" May stand beside: {metric.comparable_with}" if metric is not None else ""
-            notes.append(f"{column.head}: {name}{judge}. {column.note}{comparable}".replace(".  ", ". ").rstrip())
+            if metric is not None:  # else each dash says why
+                words = [f"{column.head}: {name} by {metric.judge}.", column.note, "May stand beside:"]
+                notes.append(" ".join(word for word in (*words, metric.comparable_with) if word))
     return notes
