@@ -9,7 +9,10 @@ help:            ## this list
 environment:
 	@$(PYTHON) tools/bootstrap.py
 
-demo: environment ## the main job in the embedded world; looks in ./demo for what is already made
+demo: export DUBFLOW_DEMO_CLIP = $(CLIP)
+demo: export DUBFLOW_DEMO_TEXT = $(TEXT)
+demo: export DUBFLOW_DEMO_LANGUAGE = $(LANGUAGE)
+demo: environment ## the main job; CLIP=my.mp4 TEXT="..." LANGUAGE=fr ends with your own clip
 	@.venv/bin/dubflow demo
 
 test: environment ## every check and test; answers at once when nothing has changed since they passed

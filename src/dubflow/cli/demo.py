@@ -2,65 +2,84 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dubflow.cli.output import Json, Workers, emit, print_table
-from dubflow.errors import ExitCode
+from dubflow.cli.output import Json, emit, print_table
+from dubflow.errors import ExitCode, WrongUse
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from dubflow.platform.demo import DemoReport
+    from dubflow.platform.demo import DemoReport, OwnClip
 
 
 def demo(
     out: Annotated[Path | None, typer.Option(help="Folder for what is made; by default ./demo.")] = None,
-    preset: Annotated[str, typer.Option(help="A shipped preset or a YAML file.")] = "tiny",
-    workers: Workers = None,
+    preset: Annotated[str, typer.Option(help="A shipped preset or a YAML file.")] = "demo",
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Train from nothing instead of from the starter; takes long.")
+    ] = False,
+    clip: Annotated[str, typer.Option(envvar="DUBFLOW_DEMO_CLIP", help="Dub this clip of yours at the end.")] = "",
+    text: Annotated[str, typer.Option(envvar="DUBFLOW_DEMO_TEXT", help="What it is to say.")] = "",
+    language: Annotated[str, typer.Option(envvar="DUBFLOW_DEMO_LANGUAGE", help="Language of the text.")] = "",
+    reference: Annotated[str, typer.Option(help="File with the voice, or `self`: the clip's own.")] = "self",
     as_json: Json = False,
 ) -> None:
     """Run the main job in the embedded world.
 
-    Renders talking heads, checks and prepares them, trains for a moment, dubs clips with the starter model, and says
-    what it made and where. Does only what is missing.
+    The pipeline train-dubber on this machine: talking heads, preparation, training from the starter's weights, score
+    card, gate, promotion; then the champion dubs. What is finished is found; a demo that was killed goes on.
     """
     from dubflow.config import Settings
+
+    home = (out or Settings().home).resolve()
+    os.environ["DUBFLOW_HOME"] = str(home)  # its registry is the demo's own
     from dubflow.platform.demo import run_demo
 
-    report = run_demo(out or Settings().home, preset, lambda text: typer.echo(text, err=True), workers)
+    own = _own(clip, text, language, reference)
+    say = lambda line: typer.echo(line, err=True)  # noqa: E731
+    report = run_demo(home, preset, say, from_scratch=from_scratch, own=own)
     emit(report.as_dict(), as_json, lambda console: _print_report(console, report))
     if not report.fine:
         raise typer.Exit(ExitCode.BAD_INPUT)
 
 
+def _own(clip: str, text: str, language: str, reference: str) -> OwnClip | None:
+    from dubflow.platform.demo import OwnClip
+
+    if not any((clip, text, language)):
+        return None
+    if not all((clip, text, language)):
+        raise WrongUse("cli.wrong_use", "A clip of yours needs --clip, --text and --language.", "Give all three.")
+    return OwnClip(Path(clip), text, language, reference)
+
+
 def _print_report(console: Console, report: DemoReport) -> None:
-    made, prepared, trained, dubs = report.rendered, report.preparation, report.training, report.dubs
-    new = len(dubs.results) - dubs.found
-    sheet, *spectrograms = report.pictures
+    cached = sum(state == "cached" for state in report.run.steps.values())
+    champion, verdict = report.champion, report.verdict or {}
+    dubs = report.dubs
     rows = [
-        ("corpus", f"{made.clips} clips, {made.media_s:.0f} s", _now(made.rendered, made.clips), str(report.corpus)),
-        ("check", f"{report.checked.count('error')} errors, {report.checked.count('warning')} warnings", "", ""),
         (
-            "prepared",
-            f"{prepared.clips - len(prepared.failed)} clips, {prepared.bytes / 2**20:.1f} MiB",
-            _now(prepared.done, prepared.clips),
-            str(report.prepared),
+            "pipeline",
+            f"{len(report.run.steps)} steps, {cached} found in the cache",
+            str(report.home / "runs" / report.run.id),
         ),
-        (
-            "training",
-            f"stage 2, {trained.steps} steps",
-            _now(0 if trained.found else trained.steps - trained.resumed_at, trained.steps),
-            str(report.run),
-        ),
-        ("dubbed", f"{len(dubs.results)} clips", _now(new, len(dubs.results)), str(report.dubbed)),
-        ("pictures", "one row a speaker", "", str(sheet)),
-        ("", f"{len(spectrograms)} spectrograms", "", str(report.dubbed)),
+        ("champion", f"{champion['model']} {champion['version']}", f"package {champion['package'][:12]}"),
+        ("gate", verdict.get("decision", "not asked"), verdict.get("verdict", "")),
+        ("score card", "", verdict.get("card", "")),
+        ("evidence page", "", verdict.get("page", "")),
+        ("dubbed", f"{len(dubs.results)} clips, {dubs.found} found finished", ""),
+        *(("", result.language, str(result.out)) for result in dubs.results),
+        *(("picture", "", str(path)) for path in report.pictures),
     ]
     console.print()
-    print_table(console, "Made in the embedded world", ("what", "how much", "this time", "where"), rows)
+    print_table(console, "Made in the embedded world", ("what", "", "where"), rows)
+    if verdict.get("headline"):
+        console.print(f"\nThe gate said: {verdict['headline']}", markup=False, highlight=False)
     lines = [
         (result.out.name, result.language, result.reference, one.speech_start, one.speech_end, one.text)
         for result in dubs.results
@@ -70,9 +89,3 @@ def _print_report(console: Console, report: DemoReport) -> None:
     print_table(console, "Dubbed", ("file", "language", "voice of", "speech from", "to", "text"), lines)
     for failure in dubs.failures:
         console.print(f"{failure.clip}: {failure.reason} ({failure.code})", markup=False, highlight=False)
-
-
-def _now(new: int, total: int) -> str:
-    return (
-        "all found finished" if not new else f"{new} new" + (f", {total - new} found finished" if new < total else "")
-    )

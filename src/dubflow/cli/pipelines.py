@@ -30,6 +30,7 @@ class Where(StrEnum):
 Home = Annotated[
     Path, typer.Option(envvar="DUBFLOW_RUNS", help="Folder of runs on this machine, their cache and unfinished work.")
 ]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run; `dubflow runs list` names them.")]
 HOME = Path("runs/pipelines")
 
 
@@ -112,7 +113,7 @@ def list_runs(home: Home = HOME, as_json: Json = False) -> None:
 
 
 @runs.command()
-def show(run_id: Annotated[str, typer.Argument(metavar="RUN")], home: Home = HOME, as_json: Json = False) -> None:
+def show(run_id: RunId, home: Home = HOME, as_json: Json = False) -> None:
     """One run: its steps and its arguments; of a run on a cluster, as the cluster tells it now."""
     from dubflow.platform.pipelines.records import read_record
 
@@ -125,7 +126,7 @@ def show(run_id: Annotated[str, typer.Argument(metavar="RUN")], home: Home = HOM
 
 
 @runs.command()
-def cancel(run_id: Annotated[str, typer.Argument(metavar="RUN")], home: Home = HOME, as_json: Json = False) -> None:
+def cancel(run_id: RunId, home: Home = HOME, as_json: Json = False) -> None:
     """End a run; what its steps finished is kept."""
     from dubflow.platform.pipelines.records import read_record
 
@@ -141,7 +142,7 @@ def cancel(run_id: Annotated[str, typer.Argument(metavar="RUN")], home: Home = H
 
 
 @runs.command()
-def resume(run_id: Annotated[str, typer.Argument(metavar="RUN")], home: Home = HOME, as_json: Json = False) -> None:
+def resume(run_id: RunId, home: Home = HOME, as_json: Json = False) -> None:
     """Go on with a run that failed, was cancelled or died, at the step that it failed at."""
     from dubflow.platform.pipelines.records import read_record
 

@@ -1,13 +1,14 @@
-"""The main job in the embedded world, from nothing to a dubbed clip.
+"""The main job in the embedded world, from nothing to a champion that dubs.
 
-Render a corpus of talking heads, check it, prepare features and tokens with the starter model's codec, train a few
-steps of stage 2 from the starter's stage 1, dub clips with the starter, and leave pictures to look at. Every step finds
-what an earlier run finished and does only what is missing.
+The pipeline ``train-dubber`` runs here as it would on a cluster: render, prepare, train both stages a little from the
+starter's weights, register, judge, gate, promote. Then the champion dubs clips of people it never met, or the clip that
+somebody brought. Whatever is finished is found, and a run that was killed goes on.
 """
 
 from __future__ import annotations
 
-import shutil
+import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,102 +17,83 @@ from typing import Any
 from pydantic import Field
 
 from dubflow.config import Strict, load_preset
-from dubflow.corpora.check import check_corpus
-from dubflow.corpora.findings import CheckReport
 from dubflow.corpora.manifest import read_manifest
-from dubflow.corpora.prepare import PrepareReport, prepare_corpus
-from dubflow.corpora.settings import CheckSettings, PrepareSettings
-from dubflow.diflow.nets.groups import LearningRates
-from dubflow.diflow.stored import CODEC, STARTER, STARTER_TTS, find_model, read_facts
-from dubflow.diflow.training.run import TrainReport, train
-from dubflow.diflow.training.settings import DubberTraining
-from dubflow.diflow.training.task import Task
-from dubflow.dubbing.jobs import DubReport
-from dubflow.errors import WrongUse
+from dubflow.dubbing.diflow_engine import DiflowEngine
+from dubflow.dubbing.jobs import DubReport, DubTask, dub_all
+from dubflow.dubbing.request import DubRequest, SegmentText
 from dubflow.platform.demo_dubs import choose_dubs, draw_dubs, dub_chosen
+from dubflow.platform.pipelines.definitions import code_digest, read_pipeline
+from dubflow.platform.pipelines.local import WORKSPACE, resume, start
+from dubflow.platform.pipelines.records import RunRecord, list_records
+from dubflow.platform.pipelines.surroundings import surroundings
+from dubflow.platform.steps.champions import champion_folder
+from dubflow.platform.steps.data import talkers_folder
+from dubflow.platform.steps.judging import LATEST
+from dubflow.platform.steps.registry_words import champion_of
 from dubflow.progress import reporting
-from dubflow.speech.codecs.stored import load_codec
+from dubflow.registry.package.opening import open_package
 from dubflow.talkers.contact_sheet import contact_sheet
-from dubflow.talkers.render import RenderReport, render_corpus
-from dubflow.talkers.settings import TalkerSettings
 
-STEPS = 6
-
-
-def _a_few_steps() -> DubberTraining:
-    return DubberTraining(
-        steps=12,
-        batch_items=8,
-        rates=LearningRates(default=1e-3),
-        longest_s=8,
-        validate_every=12,
-        validate_clips=4,
-        validate_aloud=1,
-        checkpoint_every=6,
-        log_every=3,
-    )
+PIPELINE = "train-dubber"
+SCRATCH = "tiny"
+"""Preset of a training from nothing."""
 
 
 class DemoSettings(Strict):
     """The section ``demo`` of a preset."""
 
-    identities: int = Field(8, ge=1, description="Drawn persons.")
-    clips: int = Field(6, ge=1, description="Clips of each.")
+    identities: int = Field(8, ge=4, description="Drawn persons; the fourth is the first that nothing is trained on.")
+    clips: int = Field(6, ge=1, description="Clips of each, with pictures.")
+    voice_clips: int = Field(10, ge=1, description="Clips of each, of sound alone, for stage 1.")
     languages: tuple[str, ...] = Field(("en", "es", "ru", "fr", "de", "it", "el"), description="Spoken in the corpus.")
     seed: int = Field(1, ge=0, description="Same seed, same bytes.")
-    model: str = Field(STARTER, description="The dubber: `starter` or a folder.")
-    teacher: str = Field(STARTER_TTS, description="Its stage 1, from which the training starts.")
-    dubs: int = Field(3, ge=1, description="Clips that are dubbed, each of another language.")
-    train: DubberTraining = Field(default_factory=_a_few_steps, description="As the section train_dubber, and short.")
+    benchmark: str = Field("standard", description="That the model is judged on.")
+    policy: str = Field("demo", description="By which the gate decides.")
+    name: str = Field("demo-dubber", description="Of the model in the registry.")
+    dubs: int = Field(3, ge=1, description="Clips that the champion dubs, each of another language.")
+
+
+@dataclass(frozen=True)
+class OwnClip:
+    """Somebody's clip, what is to be said in it, and in which language."""
+
+    clip: Path
+    text: str
+    language: str
+    reference: str = "self"
 
 
 @dataclass(frozen=True)
 class DemoReport:
-    """What the demo made, and where."""
+    """What the demo made, and where.
+
+    Attributes:
+        home: its folder. run: of the pipeline. champion: version in use, its package's digest.
+        verdict: what the gate said last, with the paths of card and page; None where it has said nothing.
+        dubs: what was dubbed. pictures: of corpus and dubs.
+    """
 
     home: Path
-    rendered: RenderReport
-    checked: CheckReport
-    preparation: PrepareReport
-    training: TrainReport
+    run: RunRecord
+    champion: dict[str, Any]
+    verdict: dict[str, Any] | None
     dubs: DubReport
     pictures: tuple[Path, ...]
 
     @property
-    def corpus(self) -> Path:
-        """Folder of the talking heads."""
-        return self.home / "corpus"
-
-    @property
-    def prepared(self) -> Path:
-        """Folder of features and tokens."""
-        return self.home / "prepared"
-
-    @property
-    def run(self) -> Path:
-        """Folder of the training."""
-        return self.home / "run"
-
-    @property
-    def dubbed(self) -> Path:
-        """Folder of the dubbed clips, their figures and spectrograms."""
-        return self.home / "dubbed"
-
-    @property
     def fine(self) -> bool:
-        """Whether nothing was wrong with any clip."""
-        return self.checked.ok and not self.preparation.failed and not self.dubs.failures
+        """Whether every clip was dubbed."""
+        return not self.dubs.failures
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
         return {
             "world": "embedded",
-            "corpus": {"folder": str(self.corpus), **self.rendered.as_dict()},
-            "check": {"errors": self.checked.count("error"), "warnings": self.checked.count("warning")},
-            "prepared": {"folder": str(self.prepared), **self.preparation.as_dict()},
-            "run": {"folder": str(self.run), **self.training.as_dict()},
+            "home": str(self.home),
+            "run": self.run.model_dump(mode="json"),
+            "champion": self.champion,
+            "verdict": self.verdict,
             "dubbed": {
-                "folder": str(self.dubbed),
                 "found": self.dubs.found,
                 "results": [result.model_dump(mode="json") for result in self.dubs.results],
                 "failures": [failure.model_dump(mode="json") for failure in self.dubs.failures],
@@ -120,60 +102,96 @@ class DemoReport:
         }
 
 
-def run_demo(home: Path, preset: str, say: Callable[[str], None], workers: int | None = None) -> DemoReport:
-    """Run every step below ``home``; ``say`` is told which one begins.
+def run_demo(
+    home: Path,
+    preset: str,
+    say: Callable[[str], None],
+    *,
+    from_scratch: bool = False,
+    own: OwnClip | None = None,
+) -> DemoReport:
+    """Run the main job below ``home``; ``say`` is told what goes on.
+
+    Args:
+        from_scratch: train from nothing by the figures of the preset ``tiny``, which takes the better part of an hour.
+        own: dub this clip at the end, instead of some of the corpus.
 
     Raises:
-        BadInput: ``diflow.no_starter`` where the installation has none and the preset names no other model, and what
-            the steps raise.
+        BadInput, WrongUse, OurFault: what steps and the dubbing raise.
     """
     settings = load_preset(preset, "demo", DemoSettings)
-    model, teacher = find_model(settings.model), find_model(settings.teacher)
-    corpus, prepared = home / "corpus", home / "prepared"
-    persons = f"{settings.identities} talking heads, {settings.clips} clips each, {len(settings.languages)} languages"
-    say(f"[1/{STEPS}] render {persons}")
-    rendered = render_corpus(
-        corpus,
-        identities=settings.identities,
-        clips=settings.clips,
-        languages=settings.languages,
-        seed=settings.seed,
-        settings=load_preset(preset, "talkers", TalkerSettings),
-        workers=workers,
+    runs = (home / "runs").resolve()
+    arguments = _arguments(settings, preset, from_scratch)
+    run = _pipeline(arguments, runs, say)
+    os.environ.update(surroundings(runs))
+    model = champion_folder(runs / WORKSPACE, "", settings.name)
+    package = open_package(model, [Path(os.environ["DUBFLOW_TRUSTED_KEYS"])])
+    dubs, pictures = (
+        _dub_some(settings, arguments, runs / WORKSPACE, model, home) if own is None else _dub_own(own, model, home)
     )
-    manifest = read_manifest(corpus)
-    say(f"[2/{STEPS}] check the corpus")
-    with reporting("check", len(manifest), "clips") as progress:
-        checked = check_corpus(
-            manifest, settings=load_preset(preset, "check", CheckSettings), workers=workers, report=progress
-        )
-    say(f"[3/{STEPS}] prepare features, and tokens of the model's codec")
-    prepare_settings = load_preset(preset, "prepare", PrepareSettings)
-    codec = load_codec(model / CODEC)
-    preparation = prepare_corpus(corpus, prepared, prepare_settings, codec=codec, workers=workers)
-    say(f"[4/{STEPS}] train stage 2 for {settings.train.steps} steps from {settings.teacher}")
-    nets = read_facts(teacher).settings
-    task = Task(prepared, model / CODEC, nets, settings.train, Path(preset).stem, teacher)
-    training = _train(task, home / "run", f"dubflow demo --preset {preset}")
-    say(f"[5/{STEPS}] dub {settings.dubs} clips with {settings.model}")
+    champion = champion_of("", settings.name)
+    version = champion.version if champion is not None else 0
+    about = {"model": settings.name, "version": version, "package": package.digest}
+    return DemoReport(home, run, about, _latest(runs / WORKSPACE), dubs, pictures)
+
+
+def _arguments(settings: DemoSettings, preset: str, from_scratch: bool) -> dict[str, Any]:
+    used = SCRATCH if from_scratch else preset
+    given: dict[str, Any] = {
+        "preset": used,
+        "identities": settings.identities,
+        "clips": settings.clips,
+        "voice_clips": settings.voice_clips,
+        "languages": ",".join(settings.languages),
+        "seed": settings.seed,
+        "benchmark": settings.benchmark,
+        "policy": settings.policy,
+        "name": settings.name,
+    }
+    return given | ({"start": "", "start_tts": ""} if from_scratch else {})
+
+
+def _pipeline(arguments: dict[str, Any], runs: Path, say: Callable[[str], None]) -> RunRecord:
+    """Go on with the last run where it is this one and did not end; else begin one, which finds what was made."""
+    definition = read_pipeline(PIPELINE)
+    asked = arguments | {"code": code_digest()}
+    last = next(iter(list_records(runs)), None)
+    same = last is not None and all(last.arguments.get(name) == value for name, value in asked.items())
+    if last is not None and same and last.state in ("failed", "cancelled", "stopped"):
+        say(f"Going on with the run {last.id}, which {_ENDED[last.state]}")
+        return resume(last.id, runs, say)
+    return start(definition, asked, runs, say)
+
+
+_ENDED = {"failed": "failed", "cancelled": "was cancelled", "stopped": "was killed"}
+
+
+def _dub_some(
+    settings: DemoSettings, arguments: dict[str, Any], workspace: Path, model: Path, home: Path
+) -> tuple[DubReport, tuple[Path, ...]]:
+    """Clips of the corpus, each of another language, say other texts in other people's voices."""
+    names = ("preset", "identities", "clips", "languages", "seed")
+    manifest = read_manifest(talkers_folder(workspace, {name: arguments[name] for name in names}))
     chosen = choose_dubs(manifest, settings.languages, settings.dubs)
     dubs = dub_chosen(chosen, manifest, home / "dubbed", model)
-    say(f"[6/{STEPS}] draw pictures of the corpus and of what was dubbed")
     sheet = home / "talkers.png"
-    if rendered.rendered or not sheet.is_file():
+    if not sheet.is_file():
         contact_sheet(manifest, sheet)
-    spectrograms = draw_dubs(chosen, dubs, manifest, home / "dubbed")
-    return DemoReport(home, rendered, checked, preparation, training, dubs, (sheet, *spectrograms))
+    return dubs, (sheet, *draw_dubs(chosen, dubs, manifest, home / "dubbed"))
 
 
-def _train(task: Task, out: Path, command: str) -> TrainReport:
-    """Train in ``out``, which is the demo's own: a run of other data or of an older starter makes room."""
-    with reporting("Training dubber", task.settings.steps, "steps") as progress:
-        try:
-            return train(task, out, command=command, progress=progress)
-        except WrongUse as error:
-            if error.code != "diflow.other_run":
-                raise
-            progress.note("The run of an earlier demo had other data, settings or weights; it is trained again")
-        shutil.rmtree(out)
-        return train(task, out, command=command, progress=progress)
+def _dub_own(own: OwnClip, model: Path, home: Path) -> tuple[DubReport, tuple[Path, ...]]:
+    request = DubRequest(
+        clip=own.clip, segments=(SegmentText(text=own.text),), language=own.language, reference=own.reference
+    )
+    with reporting("dub", 1, "clips") as progress:
+        report = dub_all([DubTask(request, home / f"{own.clip.stem}-dubbed.mp4")], DiflowEngine.open(model), progress)
+    if report.failures:
+        raise report.errors[0]
+    return report, ()
+
+
+def _latest(workspace: Path) -> dict[str, Any] | None:
+    path = workspace / LATEST
+    found: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return found

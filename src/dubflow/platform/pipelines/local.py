@@ -28,6 +28,7 @@ from dubflow.platform.pipelines.records import (
     this_process,
     write_record,
 )
+from dubflow.platform.pipelines.surroundings import surroundings
 from dubflow.platform.steps.refusals import FOLDER as REFUSED
 from dubflow.platform.steps.verbs import ERROR, last_error
 
@@ -147,6 +148,7 @@ def _execute(folder: Path, listening: Listening) -> None:
         stdin=subprocess.DEVNULL,
         text=True,
         errors="replace",
+        env={**os.environ, **surroundings(folder.parent)},
         start_new_session=True,  # Ctrl-C is for us alone; we then end it, and with it its steps
     ) as child:
         assert child.stdout is not None  # asked for

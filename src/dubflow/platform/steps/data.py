@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,25 @@ def render(
 ) -> dict[str, Any]:
     """``dubflow talkers render`` into the artifact ``out``; returns its facts."""
     root = begin(workspace)
-    options = {"preset": preset, "identities": identities, "clips": clips, "languages": languages, "seed": seed}
-    folder = work_folder(root, "voices" if voices_only else "talkers", options)
+    options: dict[str, str | int] = {
+        "preset": preset,
+        "identities": identities,
+        "clips": clips,
+        "languages": languages,
+        "seed": seed,
+    }
+    folder = work_folder(root, "voices", options) if voices_only else talkers_folder(root, options)
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     if voices_only:
         words.append("--voices-only")
     answer = run_verb("talkers", "render", "--out", str(folder), *words)
     place(folder, Path(out))
     return {"digest": digest_of(folder), "world": "embedded", "clips": answer["clips"]}
+
+
+def talkers_folder(root: Path, options: Mapping[str, str | int]) -> Path:
+    """Where the corpus of these options lies in the workspace."""
+    return work_folder(root, "talkers", options)
 
 
 def import_layout(out: str, workspace: str, layout: str, root: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +9,16 @@ from typing import Any
 
 from dubflow.atomic import write_json
 from dubflow.platform.steps.artifacts import digest_of, place, work_folder
-from dubflow.platform.steps.registry_words import champion_of, registry_words
+from dubflow.platform.steps.champions import champion_folder
+from dubflow.platform.steps.registry_words import champion_of
 from dubflow.platform.steps.training import Figures
 from dubflow.platform.steps.verbs import begin, run_verb
+from dubflow.registry.package.manifest import read_manifest
 
 NOBODY = "nobody.json"
 """Stands in the place of a card where nothing is in use yet."""
+LATEST = "latest_verdict.json"
+"""In the workspace: what the gate said last, and where everything about it lies."""
 TIERS = ("standard", "challenging")
 """Benchmarks that are rendered; any other name is a file's."""
 
@@ -41,17 +44,14 @@ def evaluate_model(out: str, workspace: str, package: str, benchmark: str, prese
 def evaluate_in_use(out: str, workspace: str, registry: str, name: str, benchmark: str, preset: str) -> dict[str, Any]:
     """The champion's card under the same protocol; a note in its place where there is no champion."""
     root = begin(workspace)
-    champion = champion_of(registry, name)
-    if champion is None:
+    if champion_of(registry, name) is None:
         Path(out).mkdir(parents=True, exist_ok=True)
         write_json(Path(out) / NOBODY, {"model": name, "champion": None})
         return {"champion": "none"}
-    folder = work_folder(root, "packages", {"package": champion["package"]})
-    if not folder.is_dir():  # fetched whole, and never changed
-        run_verb("models", "fetch", name, "--out", str(folder), *registry_words(registry))
+    folder = champion_folder(root, registry, name)
     card, answer = _evaluated(root, folder, benchmark, preset)
     place(card, Path(out))
-    return {"champion": str(champion["version"]), "digest": digest_of(card), "world": answer["world"]}
+    return {"champion": read_manifest(folder).digest, "digest": digest_of(card), "world": answer["world"]}
 
 
 def decide(verdict: str, page: str, workspace: str, challenger: str, champion: str, policy: str) -> Decision:
@@ -66,10 +66,18 @@ def decide(verdict: str, page: str, workspace: str, challenger: str, champion: s
     answer = run_verb("gate", *words, *(["--key", key] if key else []))
     place(folder, Path(verdict))
     place(folder / "page" / "index.html", Path(page))
+    latest = {
+        "decision": answer["verdict"]["decision"],
+        "headline": answer["verdict"]["headline"],
+        "card": challenger,
+        "champion_card": None if against == "none" else champion,
+        "verdict": str(folder / "verdict.json"),
+        "page": str(folder / "page" / "index.html"),
+    }
+    write_json(root / LATEST, latest)
     decision = answer["verdict"]["decision"]
-    return Decision(
-        {"decision": decision, "digest": answer["digest"], "headline": _headline(answer)}, decision == "promote"
-    )
+    facts = {"decision": decision, "digest": answer["digest"], "headline": latest["headline"]}
+    return Decision(facts, int(decision == "promote"))
 
 
 def benchmark_file(root: Path, benchmark: str, preset: str) -> Path:
@@ -95,7 +103,3 @@ def _numbers(answer: dict[str, Any]) -> dict[str, float]:
         if one["by"] == "all" and (one["population"] == "intention_to_treat" or one["metric"] not in found):
             found[one["metric"]] = float(one["value"])
     return found
-
-
-def _headline(answer: dict[str, Any]) -> str:
-    return json.dumps(answer["verdict"].get("headline", ""), ensure_ascii=False).strip('"')

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
-from dubflow.platform.steps.verbs import run_verb
+from dubflow.config import Settings
+from dubflow.registry.journal import Journal
+from dubflow.registry.tracking_store import store_of
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The version in use, and the digest of its package."""
+
+    version: int
+    package: str
 
 
 def registry_words(registry: str) -> list[str]:
@@ -12,12 +22,15 @@ def registry_words(registry: str) -> list[str]:
     return ["--registry", registry] if registry else []
 
 
-def versions_of(registry: str, name: str) -> list[dict[str, Any]]:
-    """All versions of a model, as ``dubflow models list`` tells them; none where the registry does not know it."""
-    answer = run_verb("models", "list", *registry_words(registry))
-    return [one for one in answer["versions"] if one["model"] == name]
+def registry_uri(registry: str = "") -> str:
+    """Where it is: as given, as the environment says, or the database of DUBFLOW_HOME."""
+    return store_of(registry or None, Settings().home / "models").uri
 
 
-def champion_of(registry: str, name: str) -> dict[str, Any] | None:
-    """The version in use, or None."""
-    return next((one for one in versions_of(registry, name) if "champion" in one["aliases"]), None)
+def champion_of(registry: str, name: str) -> Champion | None:
+    """Who is in use by the history, which is the truth; MLflow itself need not be started for it."""
+    store = store_of(registry or None, Settings().home / "models")
+    state = Journal(store).state(name)
+    if state.champion is None:
+        return None
+    return Champion(state.champion, state.package(state.champion) or "")

@@ -10,8 +10,10 @@ from typing import Any
 
 from dubflow.atomic import write_json
 from dubflow.platform.steps.artifacts import digest_of, place, work_folder
+from dubflow.platform.steps.champions import champion_folder
 from dubflow.platform.steps.registry_words import champion_of, registry_words
 from dubflow.platform.steps.verbs import begin, run_verb
+from dubflow.registry.package.manifest import read_manifest
 
 OUTCOMES = "outcomes"
 
@@ -27,26 +29,25 @@ class Registered:
 def register_model(out: str, workspace: str, model: str, registry: str, name: str) -> Registered:
     """``dubflow models package`` and ``register``; the same bytes are found and are no second version."""
     root = begin(workspace)
-    folder = work_folder(root, "packages", {"model": digest_of(Path(model)), "name": name})
-    key = os.environ.get("DUBFLOW_PACKAGE_KEY")
-    packed = run_verb(
-        "models", "package", model, "--out", str(folder), "--name", name, *(["--key", key] if key else [])
-    )
-    made = run_verb(
-        "models", "register", str(folder), "--reason", "registered by a pipeline", *registry_words(registry)
-    )
+    folder = work_folder(root, "packed", {"model": digest_of(Path(model)), "name": name})
+    if not folder.is_dir():  # packed whole, and never changed
+        key = os.environ.get("DUBFLOW_PACKAGE_KEY")
+        run_verb("models", "package", model, "--out", str(folder), "--name", name, *(["--key", key] if key else []))
+    digest = read_manifest(folder).digest
     place(folder, Path(out))
     champion = champion_of(registry, name)
-    is_champion = champion is not None and champion["package"] == packed["digest"]
-    facts = {"digest": packed["digest"], "name": name, "version": made["version"]}
-    return Registered(facts, 0 if is_champion else int(made["version"]))
+    if champion is not None and champion.package == digest:
+        return Registered({"digest": digest, "name": name, "version": champion.version}, 0)
+    words = ["register", str(folder), "--reason", "registered by a pipeline", *registry_words(registry)]
+    made = run_verb("models", *words)
+    return Registered({"digest": digest, "name": name, "version": made["version"]}, int(made["version"]))
 
 
 def promote_version(workspace: str, verdict: str, registry: str, name: str, version: int) -> None:
     """``dubflow models promote`` by a verdict; a promotion that was done already is found."""
     begin(workspace)
     champion = champion_of(registry, name)
-    if champion is not None and int(champion["version"]) == version:
+    if champion is not None and champion.version == version:
         return
     words = ["promote", name, str(version), "--verdict", str(Path(verdict) / "verdict.json")]
     run_verb("models", *words, "--reason", "promoted by a pipeline", *registry_words(registry))
@@ -64,11 +65,8 @@ def dub_with_champion(
     from dubflow.platform.steps.judging import benchmark_file
 
     root = begin(workspace)
-    champion = champion_of(registry, name)
-    package = champion["package"] if champion is not None else ""
-    folder = work_folder(root, "packages", {"package": package})
-    if not folder.is_dir():
-        run_verb("models", "fetch", name, "--out", str(folder), *registry_words(registry))
+    folder = champion_folder(root, registry, name)
+    package = read_manifest(folder).digest
     path = benchmark_file(root, benchmark, preset)
     items, base = read_benchmark(path).items, path.parent
     item = next(one for one in items if one.source is not None and one.transcript)
@@ -91,7 +89,7 @@ def report_outcome(workspace: str, registry: str, name: str, state: str, run: st
         "state": state,
         "error": error,
         "model": name,
-        "champion": None if champion is None else champion["version"],
+        "champion": None if champion is None else champion.version,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     write_json(root / OUTCOMES / f"{name}.json", outcome)
