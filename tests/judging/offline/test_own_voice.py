@@ -64,3 +64,17 @@ def test_what_has_no_answer(judge: OwnVoice, place: Path) -> None:
     alone = OwnVoice(judge.benchmark.model_copy(update={"items": judge.benchmark.items[:1]}), place)
     assert alone.when_failed(judge.benchmark.items[0])["own_voice"].blame == "item"
     assert alone.pin != judge.pin
+
+
+def test_a_speaker_without_a_voice_is_nobody_to_be_told_from(judge: OwnVoice, place: Path) -> None:
+    """The others are told apart as before, and the silent one's own items have nothing to measure."""
+    mute = BenchmarkItem(id="mute", voice=item_file(place / "silence.wav", place), tags=Tags(speaker="mute"))
+    benchmark = judge.benchmark.model_copy(update={"items": (*judge.benchmark.items, mute)})
+    with_mute = OwnVoice(benchmark, place)
+    with_mute.prepare()
+    for item in judge.benchmark.items:
+        subject = Subject(item, place / f"{item.id}_dub.wav", {})
+        assert with_mute.score(subject) == judge.score(subject) == {"own_voice": Measured(1.0)}
+    answer = with_mute.score(Subject(mute, place / "bob_dub.wav", {}))["own_voice"]
+    assert isinstance(answer, Unmeasured)
+    assert answer.blame == "item"

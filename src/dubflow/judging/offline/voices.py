@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,6 +45,7 @@ class OwnVoice:
     def __post_init__(self) -> None:
         self.metrics = (listing("own_voice").metric(self.judge),)
         self._files: dict[str, ItemFile] = {}
+        self._heard: tuple[str, ...] = ()
         for item in self.benchmark.items:  # sorted by id
             file = item.voice or item.reference or item.source
             if item.tags.speaker and file is not None:
@@ -65,14 +67,14 @@ class OwnVoice:
         return None
 
     def prepare(self) -> None:
-        """Load the encoder and hear the voices.
-
-        Raises:
-            BadInput: ``judging.nobody_speaks`` and the like where a speaker's recording has no voice.
-        """
+        """Load the encoder and hear the voices; a speaker whose recording has none is nobody to be told from."""
         encoder = self._encoder = Ge2eSpeaker()
-        heard = [encoder.embed(read_audio(self.root / file.path, SAMPLE_RATE)) for file in self._files.values()]
-        self._voices = np.stack(heard) if heard else self._voices
+        heard = {}
+        for who, file in self._files.items():
+            with suppress(BadInput):
+                heard[who] = encoder.embed(read_audio(self.root / file.path, SAMPLE_RATE))
+        self._heard = tuple(heard)
+        self._voices = np.stack(list(heard.values())) if heard else self._voices
 
     def score(self, subject: Subject) -> Mapping[str, Answer]:
         """1 where the clip's voice is nearest to its speaker's, else 0."""
@@ -88,11 +90,13 @@ class OwnVoice:
         if self._encoder is None:
             self.prepare()
         assert self._encoder is not None
+        if len(self._heard) < 2 or subject.item.tags.speaker not in self._heard:
+            return _TOO_FEW
         try:
             voice = self._encoder.embed(read_audio(subject.clip, SAMPLE_RATE))
         except BadInput as error:
             return Unmeasured(str(error), "clip")
-        own = list(self._files).index(subject.item.tags.speaker)
+        own = self._heard.index(subject.item.tags.speaker)
         return Measured(float(nearest_own(similarities(voice[None], self._voices), [own])[0]))
 
     def _has_rivals(self, item: BenchmarkItem) -> bool:
