@@ -12,7 +12,6 @@ from dubflow.corpora.manifest import ClipRow, CorpusHeader, CorpusManifest
 from dubflow.judging.sync_judge.crops import CUT, SAMPLES_PER_FRAME
 from dubflow.judging.sync_judge.material import cut_corpus, rows_of
 from dubflow.media.digest import sha256_file
-from dubflow.media.probe import probe
 
 pytestmark = pytest.mark.slow
 
@@ -37,12 +36,9 @@ def corpus(strangers: Path) -> CorpusManifest:
 
     def row(name: str, split: str) -> ClipRow:
         path = strangers / f"{name}.mp4"
-        picture = probe(path).video
-        assert picture is not None
         return ClipRow(
             id=name, path=path.name, sha256=sha256_file(path), transcript=None, language="en", speaker=f"s{name}",
-            licence="CC0-1.0", split=split, duration=float(picture.duration or 0), frames=picture.frames or 75,
-            fps=Fraction(25),
+            licence="CC0-1.0", split=split, duration=3.0, frames=75, fps=Fraction(25),
         )  # fmt: skip
 
     header = CorpusHeader(name="strangers", layout="talkers", world="embedded", clips=2)
