@@ -268,3 +268,18 @@ def test_an_undecided_headline_is_one_short_sentence_and_names_the_first_rule() 
     undecided = [rule.rule for rule in two.rules if rule.outcome == "inconclusive"]
     assert len(undecided) == 2
     assert two.headline.endswith(f"these clips do not decide {undecided[0]} and 1 more rule.")
+
+
+def test_a_metric_that_is_not_there_is_not_explained_by_other_metrics_gaps() -> None:
+    kept = (METRICS[0], METRICS[2])
+    judges = {name: JudgePin(version="1") for name in ("recogniser", "lips")}
+    names = ("wer", "offset")
+    rows = [row.model_copy(update={"values": {name: row.values[name] for name in names}}) for row in better().rows]
+    protocol = score_protocol(judges, kept, benchmark="ab" * 32, sample_rate=16000)
+    start = "The policy judges secs, which the challenger's card does not have."
+    for gaps, told in (
+        ({"secs": "no encoder was named.", "fid": "no weights."}, f"{start} secs is missing: no encoder was named."),
+        ({"fid": "no weights."}, start),
+    ):
+        card = changed(better(), rows, metrics=kept, protocol=protocol, gaps=gaps)
+        assert rule(judge(card, None, policy()), "comparable.metrics.challenger").reason == told

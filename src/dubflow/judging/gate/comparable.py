@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dubflow.judging.card.rows import ClipScore, ScoreCard, rows_digest
 from dubflow.judging.gate.policy import Policy
 from dubflow.judging.gate.verdict import RuleResult
+from dubflow.judging.listings import LISTINGS
 
 _LISTED = 3
 
@@ -60,8 +61,7 @@ def _metrics(card: ScoreCard, policy: Policy, name: str) -> list[str]:
     for metric_name in judged_metrics(policy):
         metric = card.metric(metric_name)
         if metric is None:
-            own = {metric_name: card.gaps[metric_name]} if metric_name in card.gaps else card.gaps
-            gaps = "".join(f" {missing} is missing: {why.rstrip('.')}." for missing, why in sorted(own.items()))
+            gaps = "".join(f" {missing} is missing: {why.rstrip('.')}." for missing, why in _gaps(card, metric_name))
             faults.append(f"The policy judges {metric_name}, which the {name}'s card does not have.{gaps}")
             continue
         if metric.better == "none" or metric.aggregate == "distribution":
@@ -75,6 +75,14 @@ def _metrics(card: ScoreCard, policy: Policy, name: str) -> list[str]:
         if metric.aggregate == "corpus_ratio" and loose:
             faults.append(f"{metric_name} has no numerator and denominator in the {name}'s {_few(loose)}.")
     return faults
+
+
+def _gaps(card: ScoreCard, metric: str) -> list[tuple[str, str]]:
+    """Why the card lacks ``metric``: by its own name, else by those of judges, of which one was perhaps to measure it."""
+    if metric in card.gaps:
+        return [(metric, card.gaps[metric])]
+    others = {one.name for one in LISTINGS}
+    return sorted((name, why) for name, why in card.gaps.items() if name not in others)
 
 
 def _loose(row: ClipScore, metric: str) -> bool:
