@@ -78,7 +78,7 @@ def _metrics(card: ScoreCard, policy: Policy, name: str) -> list[str]:
 
 
 def _gaps(card: ScoreCard, metric: str) -> list[tuple[str, str]]:
-    """Why the card lacks ``metric``: by its own name, else by those of judges, of which one was perhaps to measure it."""
+    """Why the card lacks ``metric``: by its own name, else by those of judges, one of which was perhaps asked."""
     if metric in card.gaps:
         return [(metric, card.gaps[metric])]
     others = {one.name for one in LISTINGS}
