@@ -176,6 +176,8 @@ def test_the_first_champion_rests_on_floors_alone(
     package = make(1)
     register(registry, package.folder, by="pipeline")
     verdict = written(verdict_of(card(package, 0.2, 1), None), tmp_path / "v.json")
+    refused = refusal(lambda: promote(registry, MODEL, "challenger", verdict, by="ann", seen=7))
+    assert refused.code == "registry.no_champion"
     assert promote(registry, MODEL, "challenger", verdict, by="ann").champion == 1
 
 
@@ -274,6 +276,22 @@ def test_rollback_goes_back_one_by_one(
     assert refusal(lambda: rollback(registry, MODEL, by="bob")).code == "registry.nothing_before"
     # The model that was rolled back may come again, by a new decision.
     assert promote(registry, MODEL, 2, None, by="ann", override=Override("repaired")).previous == 1
+
+
+def test_who_comes_later_with_the_same_decision_is_told_that_it_was_taken(
+    registry: Registry, two: tuple[ModelPackage, ModelPackage], make: Callable[..., ModelPackage]
+) -> None:
+    """Two people on call see version 2 fail; the second must not go two models back."""
+    register(registry, make(3).folder, by="pipeline")
+    promote(registry, MODEL, 2, None, by="ann", override=Override("w"), seen=1)
+    refused = refusal(lambda: promote(registry, MODEL, 3, None, by="bob", override=Override("w"), seen=1))
+    assert refused.code == "registry.lost_race"
+    assert "ann was first" in refused.headline
+    promote(registry, MODEL, 3, None, by="bob", override=Override("w"), seen=2)
+    assert rollback(registry, MODEL, by="ann", seen=3).champion == 2
+    refused = refusal(lambda: rollback(registry, MODEL, by="bob", seen=3))
+    assert (refused.code, refused.details["winner"]["action"]) == ("registry.lost_race", "rollback")
+    assert registry.state(MODEL).champion == 2
 
 
 def test_aliases_moved_by_hand_are_put_right_and_it_is_said(

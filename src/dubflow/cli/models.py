@@ -6,10 +6,12 @@ import getpass
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dubflow.cli import model_packages
+from dubflow.cli.model_packages import Licences, TrustedKeys, described, policy_of, say
 from dubflow.cli.output import DryRun, Json, emit, print_table
 from dubflow.errors import WrongUse
 
@@ -17,9 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from dubflow.registry.history import Entry
-    from dubflow.registry.licences import LicencePolicy
     from dubflow.registry.models import Registry
-    from dubflow.registry.package.opening import ModelPackage
 
 app = typer.Typer(
     help="Packages, versions, and who is champion.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
@@ -33,76 +33,10 @@ Model = Annotated[str, typer.Argument(help="Name of the model.")]
 Which = Annotated[str, typer.Argument(help="Version: a number, champion, challenger or previous.")]
 By = Annotated[str | None, typer.Option(help="Who does it; by default whoever is logged in.")]
 Reason = Annotated[str, typer.Option(help="Why; stands in the history.")]
-TrustedKeys = Annotated[
-    list[Path] | None,
-    typer.Option("--trusted-key", envvar="DUBFLOW_TRUSTED_KEYS", help="Public key (PEM) that may sign packages."),
-]
-Licences = Annotated[
-    str | None,
-    typer.Option(envvar="DUBFLOW_LICENCES", help="Licence policy of the deployment: commercial, research or a file."),
-]
-
-
-@app.command()
-def key(
-    out: Annotated[Path, typer.Argument(help="File of the private key; .pub beside it.")], as_json: Json = False
-) -> None:
-    """Make a pair of keys for signing packages."""
-    from dubflow.registry.package.signing import fingerprint, generate_key
-
-    public = generate_key(out)
-    answer = {"private": str(out), "public": str(public), "fingerprint": fingerprint(public)}
-    _say(answer, as_json, f"Private key {out} (keep it secret), public key {public}")
-
-
-@app.command()
-def package(
-    stored: Annotated[str, typer.Argument(help="Folder of a stored model, or starter.")],
-    out: Annotated[Path, typer.Option(help="Folder of the package.")],
-    signing_key: Annotated[Path | None, typer.Option("--key", help="Private key (PEM) that signs it.")] = None,
-    name: Annotated[str | None, typer.Option(help="Of the model in the registry; diflow-STAGE by default.")] = None,
-    corpus: Annotated[
-        list[Path] | None, typer.Option(help="Corpus it was trained on, for lineage and licences.")
-    ] = None,
-    licence: Annotated[list[str] | None, typer.Option(help="PART=LICENCE, such as 'corpus grid=CC BY 4.0'.")] = None,
-    teacher: Annotated[str | None, typer.Option(help="Stored model of stage 1 it was distilled from.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Pack a stored model: weights, facts, card, licences and lineage, signed."""
-    from dubflow.corpora.manifest import read_manifest
-    from dubflow.diflow.stored import find_model
-    from dubflow.registry.package.diflow import build_package
-
-    made = build_package(
-        find_model(stored),
-        out,
-        signing_key,
-        name=name,
-        corpora=[read_manifest(folder) for folder in corpus or ()],
-        licences=_parts(licence or ()),
-        teacher=None if teacher is None else find_model(teacher),
-    )
-    signed = "signed" if signing_key is not None else "not signed"
-    _say(_package(made), as_json, f"Package {out}: {made.name}, {signed}\nDigest {made.digest}")
-
-
-@app.command()
-def verify(
-    folder: Annotated[Path, typer.Argument(help="Folder of a package.")],
-    trusted_key: TrustedKeys = None,
-    licences: Licences = None,
-    as_json: Json = False,
-) -> None:
-    """Check signature, every file and the licences of a package; nothing of it is loaded."""
-    from dubflow.registry.licences import check_licences
-    from dubflow.registry.package.opening import open_package
-
-    opened = open_package(folder, trusted_key or ())
-    policy = _policy(licences)
-    if policy is not None:
-        check_licences(opened.manifest.licences, policy)
-    text = f"{folder} is whole and signed by {(opened.signed_by or '')[:16]}…: {opened.name}, digest {opened.digest}"
-    _say(_package(opened), as_json, text)
+Seen = Annotated[int | None, typer.Option(help="Champion that you decided about; refused where it is another by now.")]
+app.command("key")(model_packages.key)
+app.command("package")(model_packages.package)
+app.command("verify")(model_packages.verify)
 
 
 @app.command()
@@ -122,12 +56,12 @@ def register(
     from dubflow.registry.package.opening import open_package, read_package
     from dubflow.registry.registering import register as registered
 
-    policy = _policy(licences)
+    policy = policy_of(licences)
     if dry_run:
         opened = open_package(folder, trusted_key) if trusted_key else read_package(folder)
         if policy is not None:
             check_licences(opened.manifest.licences, policy)
-        _say(_package(opened), as_json, f"{opened.name} would get a new version; nothing was written (--dry-run)")
+        say(described(opened), as_json, f"{opened.name} would get a new version; nothing was written (--dry-run)")
         return
     made = registered(
         _open(registry),
@@ -139,7 +73,7 @@ def register(
         reason=reason,
     )
     found = "was there already" if made.found else "is the challenger"
-    _say(asdict(made), as_json, f"{made.model} {made.version} {found} (package {made.package})")
+    say(asdict(made), as_json, f"{made.model} {made.version} {found} (package {made.package})")
 
 
 @app.command("list")
@@ -162,7 +96,7 @@ def list_models(
     if rows:
         emit(answer, as_json, lambda console: print_table(console, f"Models of {found.store.shown}", columns, rows))
     else:
-        _say(answer, as_json, f"{found.store.shown} has no models yet.")
+        say(answer, as_json, f"{found.store.shown} has no models yet.")
 
 
 @app.command()
@@ -224,8 +158,10 @@ def diff(
         "differences": [{"name": name, "left": one, "right": other} for name, one, other in rows],
     }
     shown = [(name, _short(one), _short(other)) for name, one, other in rows]
-    title = f"{model}: what differs" if rows else f"{model}: they are the same package"
-    emit(answer, as_json, lambda console: print_table(console, title, ("", *names), shown))
+    if rows:
+        emit(answer, as_json, lambda console: print_table(console, f"{model}: what differs", ("", *names), shown))
+    else:
+        say(answer, as_json, f"{model}: {names[0]} and {names[1]} are the same package.")
 
 
 @app.command()
@@ -238,6 +174,7 @@ def promote(
     ] = False,
     by: By = None,
     reason: Reason = "",
+    seen: Seen = None,
     trusted_key: TrustedKeys = None,
     verdict_key: Annotated[
         list[Path] | None,
@@ -263,9 +200,10 @@ def promote(
         which,
         verdict,
         by=by or getpass.getuser(),
-        rules=Rules(trusted_key or (), verdict_key or (), _policy(licences), policy or None),
+        rules=Rules(trusted_key or (), verdict_key or (), policy_of(licences), policy or None),
         override=Override(reason) if override else None,
         reason=reason,
+        seen=seen,
         dry_run=dry_run,
     )
     _say_entry(entry, as_json, dry_run)
@@ -276,6 +214,7 @@ def rollback(
     model: Model,
     by: By = None,
     reason: Reason = "",
+    seen: Seen = None,
     registry: Where = None,
     as_json: Json = False,
     dry_run: DryRun = False,
@@ -283,7 +222,8 @@ def rollback(
     """Put the champion before this one back."""
     from dubflow.registry.promoting import rollback as rolled_back
 
-    entry = rolled_back(_open(registry), model, by=by or getpass.getuser(), reason=reason, dry_run=dry_run)
+    who = by or getpass.getuser()
+    entry = rolled_back(_open(registry), model, by=who, reason=reason, seen=seen, dry_run=dry_run)
     _say_entry(entry, as_json, dry_run)
 
 
@@ -306,7 +246,7 @@ def fetch(
 ) -> None:
     """Copy a version's package out of the registry, once signature and every file have been checked."""
     fetched = _open(registry).fetch(model, which, out, trusted_key or ())
-    _say(_package(fetched), as_json, f"{model} {which}: {out} (digest {fetched.digest})")
+    say(described(fetched), as_json, f"{model} {which}: {out} (digest {fetched.digest})")
 
 
 def _open(uri: str | None) -> Registry:
@@ -315,41 +255,12 @@ def _open(uri: str | None) -> Registry:
     return open_registry(uri)
 
 
-def _policy(name: str | None) -> LicencePolicy | None:
-    from dubflow.registry.licences import load_licence_policy
-
-    return None if name is None else load_licence_policy(name)
-
-
-def _parts(given: Sequence[str]) -> list[Any]:
-    from dubflow.registry.licences import tag_of
-    from dubflow.registry.package.manifest import PartLicence
-
-    parts = []
-    for text in given:
-        part, equals, licence = text.partition("=")
-        if not (part.strip() and equals and licence.strip()):
-            raise WrongUse(
-                "registry.bad_licence", f"{text!r} names no part and licence.", "Write 'corpus grid=CC-BY-4.0'."
-            )
-        parts.append(PartLicence(part=part.strip(), licence=tag_of(licence)))
-    return parts
-
-
-def _package(package: ModelPackage) -> dict[str, Any]:
-    return {"folder": str(package.folder), "signed_by": package.signed_by, **package.manifest.model_dump(mode="json")}
-
-
-def _say(answer: dict[str, Any], as_json: bool, text: str) -> None:
-    emit(answer, as_json, lambda console: console.print(text, markup=False, highlight=False))
-
-
 def _say_entry(entry: Entry, as_json: bool, dry_run: bool) -> None:
     would = "would be" if dry_run else "is"
     before = f"version {entry.before}" if entry.before is not None else "nobody"
     text = f"{entry.model}: version {entry.champion} {would} champion ({entry.action}; before it {before})"
     more = "; nothing was written (--dry-run)" if dry_run else ""
-    _say({"dry_run": dry_run, **entry.model_dump(mode="json")}, as_json, text + more)
+    say({"dry_run": dry_run, **entry.model_dump(mode="json")}, as_json, text + more)
 
 
 def _print_history(console: Console, entries: Sequence[Entry]) -> None:

@@ -181,10 +181,24 @@ class Registry:
             state = state_of(seen.model, entries)
             won = [one for one in entries[seen.number :] if one.champion != one.before]
             if won:
-                raise _lost(won[0], seen)
+                raise _lost(won[0], seen.champion)
         raise OurFault(
             "registry.unsettled", f"The history of {seen.model} does not stop changing.", "Try again when it is quiet."
         )
+
+    def as_seen(self, state: State, champion: int | None) -> None:
+        """Refuse where the champion is no longer the one that somebody decided about; None: nobody said.
+
+        Raises:
+            BadInput: ``registry.lost_race``, naming who changed it.
+        """
+        if champion is not None and state.champion != champion:
+            changes = [entry for entry in self.history(state.model) if entry.champion != entry.before]
+            if changes:
+                raise _lost(changes[-1], champion)
+            raise BadInput(
+                "registry.no_champion", f"{state.model} has no champion, so it was never {champion}.", "Look again."
+            )
 
     @contextmanager
     def reaching(self) -> Iterator[None]:
@@ -270,11 +284,11 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _lost(won: Entry, seen: State) -> BadInput:
-    before = f"version {seen.champion}" if seen.champion is not None else "nobody"
+def _lost(won: Entry, seen: int | None) -> BadInput:
+    before = "nobody" if seen is None else f"version {seen}"
     return BadInput(
         "registry.lost_race",
-        f"{won.by} was first: at {won.at} version {won.version} of {won.model} became champion ({won.action}), "
+        f"{won.by} was first: at {won.at} version {won.champion} of {won.model} became champion ({won.action}), "
         f"where this had seen {before}.",
         "Look at the new champion; to replace it, judge against it and promote again.",
         winner=won.model_dump(mode="json"),

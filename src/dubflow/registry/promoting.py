@@ -65,6 +65,7 @@ def promote(
     rules: Rules | None = None,
     override: Override | None = None,
     reason: str = "",
+    seen: int | None = None,
     dry_run: bool = False,
 ) -> Entry:
     """Make a version champion; the one until then becomes previous.
@@ -73,7 +74,9 @@ def promote(
 
     Args:
         which: number or alias. verdict: file of the gate's verdict; may be None only with ``override``.
-        by: who does it. dry_run: check everything and change nothing; the entry says what would have been written.
+        by: who does it. seen: champion that was looked at, None where it does not matter: a verdict is bound to the
+            champion that it compares with anyhow.
+        dry_run: check everything and change nothing; the entry says what would have been written.
 
     Raises:
         WrongUse: ``registry.needs_verdict``, ``registry.needs_name``, ``registry.already_champion``.
@@ -96,6 +99,7 @@ def promote(
     done = _done_already(registry, state, version, signed)
     if done is not None:
         return done
+    registry.as_seen(state, seen)
     state.promoted(version.version, Change(by=by, at=now()))  # what can be refused before anything is read
     package = registry.read_files(version, rules.package_keys)
     if rules.licences is not None:
@@ -120,8 +124,14 @@ def promote(
     return entry
 
 
-def rollback(registry: Registry, model: str, *, by: str, reason: str = "", dry_run: bool = False) -> Entry:
+def rollback(
+    registry: Registry, model: str, *, by: str, reason: str = "", seen: int | None = None, dry_run: bool = False
+) -> Entry:
     """Put the champion before this one back. No verdict is asked: it was champion before, and there is no time.
+
+    Args:
+        seen: champion to get rid of; where two do so one after the other, the second is refused instead of going two
+            models back. None: whichever it is now.
 
     Raises:
         WrongUse: ``registry.nothing_before``, ``registry.needs_name``.
@@ -131,6 +141,7 @@ def rollback(registry: Registry, model: str, *, by: str, reason: str = "", dry_r
     """
     _named(by)
     state = registry.state(model)
+    registry.as_seen(state, seen)
     change = Change(by=by, at=now(), reason=reason)
     wanted = state.rolled_back(change)
     registry.version(model, wanted.version, state)  # before anything is written: that it is still there

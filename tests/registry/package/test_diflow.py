@@ -150,6 +150,18 @@ def test_the_teacher_is_the_one_of_the_lineage(tmp_path: Path) -> None:
     assert caught.value.code == "registry.other_teacher"
 
 
+def test_a_lineage_written_by_hand_is_taken_as_far_as_it_goes(tmp_path: Path) -> None:
+    own = shutil.copytree(STARTER_FOLDER, tmp_path / "own")
+    for number, record in enumerate(({"run": "by hand"}, {"run": {"data": 1, "teacher": "none"}}, [1])):
+        (own / "lineage.json").write_text(json.dumps(record))
+        made = build_package(own, tmp_path / f"p{number}", None)
+        assert made.lineage().counts() == {"codec": 1, "model": 1, "run": 1}
+    (own / "lineage.json").write_text("{")
+    with pytest.raises(BadInput) as caught:
+        build_package(own, tmp_path / "p", None)
+    assert caught.value.code == "registry.bad_lineage"
+
+
 def test_facts_are_read_from_headers(tmp_path: Path) -> None:
     facts = package_facts(STARTER_FOLDER, read_facts(STARTER_FOLDER), {})
     assert facts.teacher is None

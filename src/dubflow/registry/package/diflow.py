@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
@@ -119,7 +120,7 @@ def package_facts(folder: Path, facts: ModelFacts, record: dict[str, Any]) -> Di
         width=settings.width,
         symbols=settings.text.symbols,
         extractors=facts.extractors,
-        teacher=_run(record).get("teacher"),
+        teacher=_digest(_run(record).get("teacher")),
     )
 
 
@@ -169,6 +170,11 @@ def _run(record: dict[str, Any]) -> dict[str, Any]:
     return run if isinstance(run, dict) else {}
 
 
+def _digest(value: object) -> str | None:
+    """``value`` where it is a SHA-256; a record written by hand may hold anything."""
+    return value if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value) else None
+
+
 def _teacher(folder: Path, model: DiflowFacts) -> DiflowFacts:
     facts = read_facts(folder)
     digest = sha256_file(Path(folder) / WEIGHTS)
@@ -197,13 +203,14 @@ def _lineage(folder: Path, facts: ModelFacts, record: dict[str, Any], corpora: S
         Node(id="codec", kind="codec", name=facts.codec),
     ]
     edges = [("run", "model"), ("codec", "run")]
-    if run.get("data"):
-        nodes.append(Node(id="prepared", kind="prepared", digest=run["data"], name=str(trained_on or "")))
+    data, teacher = _digest(run.get("data")), _digest(run.get("teacher"))
+    if data is not None:
+        nodes.append(Node(id="prepared", kind="prepared", digest=data, name=str(trained_on or "")))
         edges += [("prepared", "run"), ("codec", "prepared")]
-    if run.get("teacher"):
-        nodes.append(Node(id="teacher", kind="teacher", digest=run["teacher"]))
+    if teacher is not None:
+        nodes.append(Node(id="teacher", kind="teacher", digest=teacher))
         edges.append(("teacher", "run"))
-    into = "prepared" if run.get("data") else "run"
+    into = "run" if data is None else "prepared"
     for corpus in corpora:
         more, links = corpus_nodes(corpus, into)
         nodes += more
