@@ -20,10 +20,14 @@ def judged(
     policy: str,
     registry: str,
     name: str,
+    heads: dsl.Input[dsl.Dataset] = None,
+    voices: dsl.Input[dsl.Dataset] = None,
 ):
     """Nothing is judged where the model is the champion already."""
     registered = put(
-        registration.register(model=model, workspace=workspace, code=code, registry=registry, name=name),
+        registration.register(
+            model=model, workspace=workspace, code=code, registry=registry, name=name, heads=heads, voices=voices
+        ),
         registration.PLACE,
     )
     with dsl.If(registered.outputs["Output"] > 0, name="is new"):

@@ -90,6 +90,8 @@ def train_dubber(
     )
     judged(
         model=dubber.outputs["model"],
+        heads=heads.outputs["corpus"],
+        voices=voices.outputs["corpus"],
         preset=preset,
         benchmark=benchmark,
         policy=policy,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,13 +27,21 @@ class Registered:
     challenger: int
 
 
-def register_model(out: str, workspace: str, model: str, registry: str, name: str) -> Registered:
-    """``dubflow models package`` and ``register``; the same bytes are found and are no second version."""
+def register_model(
+    out: str, workspace: str, model: str, registry: str, name: str, corpora: Sequence[str] = ()
+) -> Registered:
+    """``dubflow models package`` and ``register``; the same bytes are found and are no second version.
+
+    ``corpora`` are those that the model was trained on: their licences and clips stand in the package.
+    """
     root = begin(workspace)
-    folder = work_folder(root, "packed", {"model": digest_of(Path(model)), "name": name})
+    trained_on = [digest_of(Path(one)) for one in corpora]
+    parts = {"model": digest_of(Path(model)), "name": name, "corpora": trained_on}
+    folder = work_folder(root, "packed", parts)
     if not folder.is_dir():  # packed whole, and never changed
         key = os.environ.get("DUBFLOW_PACKAGE_KEY")
-        run_verb("models", "package", model, "--out", str(folder), "--name", name, *(["--key", key] if key else []))
+        words = ["package", model, "--out", str(folder), "--name", name, *(["--key", key] if key else [])]
+        run_verb("models", *words, *(word for one in corpora for word in ("--corpus", one)))
     digest = read_manifest(folder).digest
     place(folder, Path(out))
     champion = champion_of(registry, name)
