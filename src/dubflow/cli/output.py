@@ -64,7 +64,8 @@ def print_table(console: Console, title: str, columns: Sequence[str], rows: Sequ
 def print_error(error: DubflowError, as_json: bool) -> None:
     """The headline, then the hint, then the code; or the JSON form."""
     if as_json:
-        print(json.dumps({"error": error.as_dict()}, indent=2, ensure_ascii=False, default=_plain))  # noqa: T201
+        told = error.as_dict() | {"exit_code": int(error.exit_code)}  # a launcher of several processes hides theirs
+        print(json.dumps({"error": told}, indent=2, ensure_ascii=False, default=_plain))  # noqa: T201
         return
     from rich.console import Console
     from rich.text import Text

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import sys
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ from dubflow.cli.output import DryRun, Json, emit, print_table
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from dubflow.diflow.training.fitting import Bring
     from dubflow.diflow.training.run import Record, TrainReport
     from dubflow.diflow.training.task import Task
     from dubflow.progress import Progress
@@ -39,6 +41,10 @@ Start = Annotated[
 Devices = Annotated[int | None, typer.Option(min=1, help="Processes of a node; by default the preset's.")]
 Nodes = Annotated[int | None, typer.Option(min=1, help="Nodes, which torchrun or a cluster starts.")]
 Strategy = Annotated[str | None, typer.Option(help="With several processes: ddp or fsdp.")]
+Mirror = Annotated[
+    str | None,
+    typer.Option(help="Storage of checkpoints and result, s3://bucket/prefix or file:///folder; goes on from it."),
+]
 
 
 @app.callback()
@@ -59,6 +65,7 @@ def tts(
     nodes: Nodes = None,
     strategy: Strategy = None,
     track: Track = None,
+    mirror: Mirror = None,
     as_json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -75,7 +82,7 @@ def tts(
     settings = _with(load_preset(preset, "train_tts", TtsTraining), given)
     nets = load_preset(preset, "nets", NetSettings)
     task = Task(data, codec, nets, settings, Path(preset).stem, start=_found(start))
-    _run(task, out, track, as_json, dry_run)
+    _run(task, out, track, mirror, as_json, dry_run)
 
 
 @app.command()
@@ -92,6 +99,7 @@ def dubber(
     nodes: Nodes = None,
     strategy: Strategy = None,
     track: Track = None,
+    mirror: Mirror = None,
     as_json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -108,7 +116,7 @@ def dubber(
     settings = _with(load_preset(preset, "train_dubber", DubberTraining), given)
     nets = load_preset(preset, "nets", NetSettings)
     task = Task(data, codec, nets, settings, Path(preset).stem, _found(teacher), _found(start))
-    _run(task, out, track, as_json, dry_run)
+    _run(task, out, track, mirror, as_json, dry_run)
 
 
 def _found(model: str | None) -> Path | None:
@@ -125,25 +133,41 @@ def _with(settings: Any, given: Mapping[str, int | str | None]) -> Any:
     return validated(type(settings), settings.model_dump() | changes, "the command line")
 
 
-def _run(task: Task, out: Path, track: str | None, as_json: bool, dry_run: bool) -> None:
-    from dubflow.diflow.training.processes import process_rank
+def _run(task: Task, out: Path, track: str | None, mirror: str | None, as_json: bool, dry_run: bool) -> None:
+    from dubflow.diflow.training.processes import launched, process_rank
     from dubflow.diflow.training.run import survey
     from dubflow.diflow.training.run import train as train_stage
-    from dubflow.progress import reporting
+    from dubflow.parallel import end_with_parent
+    from dubflow.progress import Silent, reporting
 
     if dry_run:
         plan = survey(task, out)
         emit(plan, as_json, lambda console: _print_plan(console, plan))
         return
     command = shlex.join(["dubflow", *sys.argv[1:]])
+    if launched():  # a launcher that is killed must not leave us behind, holding the folder
+        end_with_parent(signal.SIGKILL)
     if process_rank() > 0:  # of several processes the first speaks and writes
-        train_stage(task, out, command=command)
+        with _mirrored(out, mirror, Silent()) as bring:
+            train_stage(task, out, command=command, bring=bring)
         return
     total = task.settings.steps
-    with reporting(f"Training {task.stage}", total, "steps") as progress:
+    with reporting(f"Training {task.stage}", total, "steps") as progress, _mirrored(out, mirror, progress) as bring:
         record = _recorded(track, task, out, progress)
-        report = train_stage(task, out, command=command, record=record, progress=progress)
+        report = train_stage(task, out, command=command, record=record, progress=progress, bring=bring)
     emit(report.as_dict(), as_json, lambda console: _print_report(console, report))
+
+
+@contextmanager
+def _mirrored(out: Path, uri: str | None, progress: Progress) -> Iterator[Bring | None]:
+    """With a storage, what brings a checkpoint from it."""
+    if uri is None:
+        yield None
+        return
+    from dubflow.platform.mirror import mirrored
+
+    with mirrored(out, uri, progress.note) as mirror:
+        yield mirror.bring
 
 
 def _recorded(track: str | None, task: Task, out: Path, progress: Progress) -> Record | None:

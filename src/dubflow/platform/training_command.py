@@ -22,10 +22,12 @@ def training_words(
     nodes: int = 1,
     devices: int = 1,
     track: str = "",
+    mirror: str = "",
 ) -> list[str]:
     """Words of ``dubflow train``; what is empty or 0 is left to the preset."""
     words = ["train", stage, "--data", data, "--codec", codec, "--out", out, "--preset", preset, "--seed", str(seed)]
     options = {"--teacher": teacher, "--start": start, "--steps": str(steps or ""), "--track": track}
+    options["--mirror"] = mirror
     words += [word for name, value in options.items() if value for word in (name, value)]
     if nodes * devices > 1:
         words += ["--nodes", str(nodes), "--devices", str(devices)]

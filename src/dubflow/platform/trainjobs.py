@@ -22,6 +22,7 @@ from dubflow.platform.training_command import launcher_of
 GROUP, VERSION, PLURAL = "trainer.kubeflow.org", "v1alpha1", "trainjobs"
 _NAME = re.compile(r"[^a-z0-9]+")
 _TOLD_EVERY_S = 60.0
+_STORAGE_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 
 class TrainJobSettings(BaseSettings):
@@ -37,6 +38,7 @@ class TrainJobSettings(BaseSettings):
     cpu: str = Field("8", description="Of a node.")
     memory: str = Field("64Gi", description="Of a node.")
     poll_s: float = Field(10.0, gt=0, description="Seconds between looks at a job.")
+    storage_secret: str = Field("", description="Secret with the keys to checkpoints' storage; none where empty.")
     retries: int = Field(3, ge=0, description="How often torchrun starts all processes again after one was lost.")
 
 
@@ -77,6 +79,7 @@ def train_job(
     if settings.queue:
         labels["kueue.x-k8s.io/queue-name"] = settings.queue
     variables = {"DUBFLOW_WORKSPACE": "/workspace", **(environment or {})}
+    plain = [{"name": name, "value": value} for name, value in sorted(variables.items())]
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": "TrainJob",
@@ -89,7 +92,7 @@ def train_job(
                 "numNodes": nodes,
                 "numProcPerNode": devices,
                 "resourcesPerNode": {"requests": resources, "limits": resources},
-                "env": [{"name": name, "value": value} for name, value in sorted(variables.items())],
+                "env": [*plain, *_keys(settings)],
             },
             "runtimePatches": [{"manager": "dubflow.dev/pipelines", "trainingRuntimeSpec": _patch(settings)}],
         },
@@ -150,6 +153,14 @@ def cluster_api() -> JobsApi:
             raise OurFault("platform.no_cluster", f"No cluster is reachable: {error}.", "See KUBECONFIG.") from error
     api: JobsApi = client.CustomObjectsApi()
     return api
+
+
+def _keys(settings: TrainJobSettings) -> list[dict[str, Any]]:
+    """Variables whose values stay in the secret."""
+    names = _STORAGE_KEYS if settings.storage_secret else ()
+    return [
+        {"name": name, "valueFrom": {"secretKeyRef": {"name": settings.storage_secret, "key": name}}} for name in names
+    ]
 
 
 def _patch(settings: TrainJobSettings) -> dict[str, Any]:

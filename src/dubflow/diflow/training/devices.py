@@ -59,6 +59,19 @@ def trainer(settings: TrainSettings, out: Path, callbacks: Sequence[Callback]) -
     )
 
 
+def joined(runner: lightning.Trainer, module: lightning.LightningModule) -> bool:
+    """Let processes that a launcher started talk to one another before the fit, and say whether there are such.
+
+    Those that Lightning starts by itself begin in the fit; they share this machine's folders.
+    """
+    environment = getattr(runner.strategy, "cluster_environment", None)
+    if runner.world_size == 1 or environment is None or not environment.creates_processes_externally:
+        return False
+    runner.strategy.connect(module)
+    runner.strategy.setup_environment()
+    return True
+
+
 def _precision(settings: TrainSettings, gpu: bool) -> Any:
     if settings.precision == "auto":
         return "bf16-mixed" if has_bf16(gpu) else "32-true"

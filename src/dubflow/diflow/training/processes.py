@@ -22,6 +22,11 @@ def process_rank() -> int:
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
+def launched() -> bool:
+    """Whether torchrun started this process, and starts it again when one of them is lost."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
 def several() -> bool:
     """Whether this process is one of several that talk to one another."""
     return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1

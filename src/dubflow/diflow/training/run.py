@@ -30,9 +30,9 @@ from dubflow.diflow.stored import FACTS, ModelFacts, Network, Stage, save_model
 from dubflow.diflow.training.card import card, lineage
 from dubflow.diflow.training.checkpoints import latest_checkpoint, step_of
 from dubflow.diflow.training.data import PreparedData
-from dubflow.diflow.training.fitting import Fitting
+from dubflow.diflow.training.fitting import Bring, Fitting
 from dubflow.diflow.training.modules import DubberModule, StageModule, TtsModule
-from dubflow.diflow.training.processes import process_rank
+from dubflow.diflow.training.processes import launched, process_rank
 from dubflow.diflow.training.settings import TtsTraining
 from dubflow.diflow.training.task import Task, adopted, begun, claim, sized
 from dubflow.errors import WrongUse
@@ -74,9 +74,17 @@ class TrainReport:
 Record = Callable[[Mapping[str, str]], AbstractContextManager[RunLog | None]]
 """Opens a run's record, given the tags to find it by."""
 
+_ENDING_S = 30.0
+
 
 def train(
-    task: Task, out: Path, *, command: str = "", record: Record | None = None, progress: Progress | None = None
+    task: Task,
+    out: Path,
+    *,
+    command: str = "",
+    record: Record | None = None,
+    progress: Progress | None = None,
+    bring: Bring | None = None,
 ) -> TrainReport:
     """Train a stage in ``out``, or go on with it, or find it finished.
 
@@ -87,18 +95,20 @@ def train(
         record: opens a record beside the run's own ``logs/``; asked once all is checked and something is to be done. If
             the record has a method ``flush``, that is called before each checkpoint.
         progress: counts steps.
+        bring: called in a process whose folder is not that of the first and lacks what the first goes on from.
 
     Raises:
         WrongUse: ``diflow.other_run`` when ``out`` holds a run of other settings or data, ``diflow.run_is_busy``,
             ``diflow.no_gpu``, and those of :class:`Task`.
         BadInput: ``diflow.nothing_to_train_on``, and those of the prepared set, the codec and the teacher.
-        OurFault: ``diflow.loss_not_finite``.
+        OurFault: ``diflow.loss_not_finite``, ``diflow.checkpoint_not_here``.
     """
     started = time.monotonic()
     progress = progress or Silent()
     first = process_rank() == 0
     busy = WrongUse("diflow.run_is_busy", f"Another process trains in {out}.", "Wait for it, or name another --out.")
-    with alone_in(out, busy) if first else nullcontext():
+    # Processes that are started in the place of lost ones may come before those are quite gone.
+    with alone_in(out, busy, patience_s=_ENDING_S if launched() else 0.0) if first else nullcontext():
         prepared = PreparedSet(task.data)
         codec = task.read_codec(prepared)
         identity = task.identity(prepared)
@@ -128,7 +138,7 @@ def train(
 
         opened = nullcontext() if record is None or not first else record(task.tags(prepared))
         with opened as log:
-            fitting = Fitting(task, out, prepared, codec, progress, log)
+            fitting = Fitting(task, out, prepared, codec, progress, log, bring)
             result, begun = fitting.run(module, data, first=first)
             if first:
                 _store(task, result, prepared, data, report, command or "unknown")

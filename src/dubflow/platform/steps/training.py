@@ -13,8 +13,12 @@ from dubflow.errors import WrongUse
 from dubflow.platform.pipelines.listening import to_standard_error
 from dubflow.platform.steps.artifacts import digest_of, place, work_folder
 from dubflow.platform.steps.verbs import begin, run_verb
+from dubflow.platform.storage import below
 from dubflow.platform.training_command import launcher_of, training_words
 from dubflow.platform.trainjobs import TrainJobSettings, cluster_api, run_train_job, train_job
+
+CHECKPOINTS = "DUBFLOW_CHECKPOINTS"
+"""Variable with the storage of all trainings' checkpoints, such as ``s3://bucket/prefix``."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,10 @@ def train(
         seed=seed,
         nodes=nodes,
         devices=devices,
+        mirror=_mirror_of(folder),
     )
+    if nodes * devices > 1:
+        run_verb(*words, "--dry-run")  # what is put wrongly is said at once; torchrun would start it again and again
     if nodes > 1:
         _on_nodes(words, nodes, devices)
         answer = run_verb(*words)  # finds it finished, and says what it is
@@ -89,13 +96,19 @@ def train(
     return Figures({"digest": digest_of(folder / "model"), "stage": stage, "world": "embedded"}, numbers)
 
 
+def _mirror_of(folder: Path) -> str:
+    """Where checkpoints of the run in this folder are copied to; nowhere without ``DUBFLOW_CHECKPOINTS``."""
+    storage = os.environ.get(CHECKPOINTS, "")
+    return below(storage, folder.name) if storage else ""
+
+
 def _on_nodes(words: list[str], nodes: int, devices: int) -> None:
     if "KUBERNETES_SERVICE_HOST" not in os.environ:
         raise WrongUse(
             "platform.one_node", f"This machine is one node, not {nodes}.", "Use devices, or run it on a cluster."
         )
     settings = TrainJobSettings()
-    names = ("DUBFLOW_MLFLOW_URI",)
+    names = ("DUBFLOW_MLFLOW_URI", CHECKPOINTS, "AWS_ENDPOINT_URL", "AWS_REGION")
     environment = {name: os.environ[name] for name in names if name in os.environ}
     job = train_job(words, nodes=nodes, devices=devices, settings=settings, environment=environment)
     run_train_job(job, cluster_api(), poll_s=settings.poll_s, say=to_standard_error)

@@ -103,7 +103,7 @@ def _run(words: Sequence[str], launcher: Sequence[str], fine: Sequence[int]) -> 
         telling.join()
     code = process.returncode
     if answer is not None and "error" in answer:
-        raise restored(answer["error"], code)
+        raise restored(answer["error"], answer["error"].get("exit_code", code))
     if answer is not None and code in fine:
         return answer
     how = f"by signal {-code}" if code < 0 else f"with code {code}"
@@ -141,15 +141,25 @@ def _say(line: str) -> None:
 
 
 def _answer(text: str) -> dict[str, Any] | None:
-    """The one JSON document on standard output; of several processes the first one writes it."""
-    start = text.find("{")
-    if start < 0:
-        return None
-    try:
-        found, _ = json.JSONDecoder().raw_decode(text[start:])
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
+    """The JSON document on standard output.
+
+    Of several processes, the first alone answers, but each tells what it raised; and where all were started again
+    after one was lost, what they told before is past. So the last answer counts; without one, an error of the user's
+    (the others then only lost a partner), or else the first error.
+    """
+    found: list[dict[str, Any]] = []
+    end = 0
+    while (start := text.find("{", end)) >= 0:
+        try:
+            document, end = json.JSONDecoder().raw_decode(text, start)
+        except ValueError:
+            end = start + 1
+            continue
+        found.append(document)
+    answers = [one for one in found if "error" not in one]
+    if answers or not found:
+        return answers[-1] if answers else None
+    return next((one for one in found if one["error"].get("users_doing")), found[0])
 
 
 def begin(workspace: str) -> Path:
