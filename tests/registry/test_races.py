@@ -128,13 +128,8 @@ def die(registry: Registry, what: str, words: dict[str, Any], owner: str, name: 
 PROMOTION = {"model": MODEL, "which": 2, "verdict": None, "by": "ann", "override": Override("now")}
 
 
-@pytest.mark.parametrize(
-    "after",
-    [
-        pytest.param(0, id="between history and aliases"),
-        pytest.param(1, id="between two aliases", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [0, 1], ids=["between history and aliases", "between two aliases"])
 def test_killed_after_the_history_the_aliases_follow_at_the_next_look(
     registry: Registry, client: MlflowClient, three: tuple[ModelPackage, ...], notes: Any, after: int
 ) -> None:

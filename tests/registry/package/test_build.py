@@ -64,6 +64,15 @@ def test_links_among_the_sources_are_not_followed(tmp_path: Path) -> None:
     assert not (tmp_path / "linked").exists()
 
 
+@pytest.mark.parametrize("name", ["", "Mine", "../outside", "a/b", "a b", ".hidden", "a" * 101, "ä"])
+def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(WrongUse) as caught:
+        packed(tmp_path / "in", name=name)
+    assert caught.value.code == "registry.bad_name"
+    assert [path.name for path in (tmp_path / "in").iterdir()] == ["sources"]
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
 def test_the_card_names_every_licence(tmp_path: Path) -> None:
     text = (packed(tmp_path, licences=BARRED).folder / CARD).read_text()
     assert text.startswith("# A small model\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,13 @@ from dubflow.media.digest import sha256_file
 from dubflow.registry.licences import UNKNOWN, load_licence_policy
 from dubflow.registry.package.build import Contents, pack
 from dubflow.registry.package.diflow import build_package, codec_facts, load_package, package_facts
+from dubflow.registry.package.facts import IncontextFacts
 from dubflow.registry.package.manifest import CARD, PartLicence
 from dubflow.registry.package.opening import ModelPackage, open_package
 from dubflow.registry.package.signing import generate_key
 from registry.package.test_lineage import corpus, row
+from registry.packages import contents
+from registry.test_compatibility import ADAPTER, BASE, TEXT, VOCODER
 
 STARTER_FOLDER = find_model(STARTER)
 TRAINED_ON = json.loads((STARTER_FOLDER / "lineage.json").read_text())["corpus"]
@@ -117,6 +121,17 @@ def test_nothing_is_loaded_of_what_does_not_hold(
     assert loads == []
     load_package(package.folder, trusted)
     assert loads == [package.folder]
+
+
+def test_an_adapter_is_packed_alike_and_not_taken_for_a_whole_model(home: Path, tmp_path: Path) -> None:
+    adapter = IncontextFacts(languages=("fr",), adapter=ADAPTER, base=BASE, text_encoder=TEXT, vocoder=VOCODER)
+    made = pack(replace(contents(tmp_path / "sources"), facts=adapter), tmp_path / "p", home / "key")
+    opened = open_package(made.folder, [home / "key.pub"])
+    assert opened.facts == adapter
+    assert opened.manifest.kind == "incontext"
+    with pytest.raises(WrongUse) as caught:
+        load_package(made.folder, [home / "key.pub"])
+    assert caught.value.code == "registry.wrong_kind"
 
 
 def test_a_model_with_a_strange_codec_is_not_packed(tmp_path: Path) -> None:

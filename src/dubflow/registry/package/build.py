@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +19,7 @@ from dubflow.registry.package.manifest import (
     CARD,
     FORMAT,
     LINEAGE,
+    NAME,
     PACKAGE,
     FileFacts,
     PackageManifest,
@@ -53,9 +55,15 @@ def pack(contents: Contents, out: Path, key: Path | None) -> ModelPackage:
         key: private key that signs it; None for a package that is not signed.
 
     Raises:
-        WrongUse: ``registry.package_exists``.
+        WrongUse: ``registry.package_exists``, ``registry.bad_name``.
         BadInput: ``registry.bad_signing_key``, and what :func:`read_package` says of files that no package may hold.
     """
+    if re.fullmatch(NAME, contents.name) is None:
+        raise WrongUse(
+            "registry.bad_name",
+            f"{contents.name!r} is no name for a model.",
+            "Take small letters, digits, dots, dashes and underscores; begin with a letter or digit.",
+        )
     out = Path(out)
     room = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}{PARTIAL}")
     # Signatures name the folder they were made in, so it has its real name within the partial one.

@@ -53,7 +53,7 @@ def build_package(
     Raises:
         BadInput: what :func:`read_facts` says; ``registry.incompatible``, ``registry.other_teacher``,
             ``registry.other_corpus``, and those of :func:`dubflow.registry.package.build.pack`.
-        WrongUse: ``registry.package_exists``.
+        WrongUse: ``registry.package_exists``, ``registry.bad_name``.
     """
     folder = Path(stored_model_folder)
     facts = read_facts(folder)

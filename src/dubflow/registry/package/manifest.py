@@ -29,6 +29,8 @@ ALWAYS = (WEIGHTS, CONFIG, CARD, LINEAGE)
 SUFFIXES = frozenset((".safetensors", ".json", ".md"))
 """Kinds of files that a package may hold: none of them can carry code."""
 
+NAME = r"[a-z0-9][a-z0-9._-]{0,99}"
+"""What models may be called: their names are folders and parts of addresses."""
 _PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}(/[A-Za-z0-9][A-Za-z0-9._-]{0,99}){0,3}")
 _MOST_BYTES = 4 * 2**20
 _MOST_FILES = 1000
@@ -54,7 +56,7 @@ class PackageManifest(Strict):
     """What stands in ``package.json``."""
 
     format: Literal["dubflow.package/1"] = FORMAT
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$", description="Of the model in the registry.")
+    name: str = Field(pattern=f"^{NAME}$", description="Of the model in the registry.")
     facts: PackageFacts
     licences: tuple[PartLicence, ...] = Field(min_length=1)
     files: tuple[FileFacts, ...] = Field(min_length=len(ALWAYS), max_length=_MOST_FILES)
