@@ -324,7 +324,8 @@ def _card(facts: PhoneModelFacts, lineage: dict[str, Any], tables: Tables) -> st
         ]
     lines += [
         "Limits: synthetic voices of one synthesiser, whose pronunciation is also the reference; clips of one speaker; "
-        "figures may be compared only with those of this very network.",
+        "figures may be compared only with those of this very network. The second stage of its training was decided on "
+        "after the first stage's figures on these test speakers had been seen, so they are not fully blind.",
         "",
         "Made by:",
         "",
