@@ -1,7 +1,8 @@
-"""The main job in the embedded world, small: it ends with everything on disk, and again in a moment."""
+"""The main job in the embedded world, small: it ends with a champion that dubs, and again in a moment."""
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -11,83 +12,132 @@ import yaml
 
 from dubbing.room import facts_of, random_network, shared_room
 from dubflow.config import load_preset, presets_folder
-from dubflow.corpora.manifest import read_manifest
-from dubflow.corpora.prepared import PreparedSet
-from dubflow.diflow.stored import load_model, save_model
+from dubflow.diflow.stored import find_model, save_model
+from dubflow.judging.card.files import read_card
+from dubflow.judging.gate.signing import read_verdict
 from dubflow.media.decode import read_clip
 from dubflow.platform.demo import DemoSettings
+from dubflow.platform.steps.registry_words import champion_of
+from dubflow.registry.journal import Journal
+from dubflow.registry.package.opening import open_package
+from dubflow.registry.tracking_store import store_of
 from dubflow.speech.codecs.world.storage import load_world
 from verbs import Answer
+
+LENIENT = """
+format: dubflow.policy/1
+name: lenient
+smallest_sample: 2
+primary: {metric: duration_error, margin: 0.0, worthwhile: 1.0}
+floors: [{metric: duration_error, at_most: 1.0}]
+licences: [Apache-2.0, CC0-1.0]
+"""
 
 
 @pytest.fixture
 def preset(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The embedded default with fewer and smaller clips, and models of random weights in place of the starter."""
+    """The demo, smaller: models of random weights, two judges, a policy that they pass."""
     room = shared_room(tmp_path_factory)
     codec = load_world(room.codec)
-    teacher, facts = tmp_path / "teacher", facts_of(codec, "tts")
-    save_model(teacher, random_network(codec, "tts"), facts, card="# Random", lineage={}, codec=room.codec)
-    content = yaml.safe_load((presets_folder() / "tiny.yaml").read_text("utf-8"))
-    content["demo"] |= {"identities": 2, "clips": 2, "languages": ["en", "el"], "seed": 3, "dubs": 1}
-    content["demo"] |= {"model": str(room.model), "teacher": str(teacher)}
-    content["demo"]["train"] |= {"steps": 2, "batch_items": 2, "validate_aloud": 0, "checkpoint_every": 2}
-    content["talkers"] = {**content.get("talkers", {}), "size": 96, "mix": {"plain": 1.0}}
+    models = {}
+    for stage in ("tts", "dubber"):
+        models[stage] = tmp_path / stage
+        facts = facts_of(codec, stage)
+        save_model(models[stage], random_network(codec, stage), facts, card="# Random", lineage={}, codec=room.codec)
+    content = yaml.safe_load((presets_folder() / "demo.yaml").read_text("utf-8"))
+    content["nets"] = facts.settings.model_dump(mode="json")
+    (tmp_path / "lenient.yaml").write_text(LENIENT)
+    content["demo"] |= {"identities": 4, "clips": 2, "voice_clips": 2, "languages": ["en"], "dubs": 1}
+    content["demo"] |= {"start": str(models["dubber"]), "start_tts": str(models["tts"])}
+    content["demo"] |= {"policy": str(tmp_path / "lenient.yaml")}
+    content["benchmark"] |= {"standard_items": 2, "people": 2, "languages": ["en"], "translated": 0.0, "size": 96}
+    content["judges"] = {"only": ["duration_error", "success_rate"]}
+    content["talkers"] |= {"size": 96, "mix": {"plain": 1.0}}
+    for stage in ("train_tts", "train_dubber"):
+        content[stage] |= {
+            "steps": 2,
+            "batch_items": 2,
+            "validate_every": 2,
+            "validate_aloud": 0,
+            "checkpoint_every": 1,
+        }
     path = tmp_path / "small.yaml"
     path.write_text(yaml.safe_dump(content), "utf-8")
     return path
 
 
 @pytest.mark.slow
-def test_it_makes_everything_once(preset: Path, tmp_path: Path, answer: Answer) -> None:
+def test_it_makes_a_champion_once(
+    preset: Path, tmp_path: Path, answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DUBFLOW_MLFLOW_URI", raising=False)
+    monkeypatch.setenv("DUBFLOW_HOME", "elsewhere")
     home = tmp_path / "demo"
-    first = answer("demo", "--out", home, "--preset", preset, "--workers", "1")
-    assert first["world"] == "embedded"
-    assert (first["corpus"]["clips"], first["check"]["errors"], first["prepared"]["failed"]) == (4, 0, 0)
-    corpus, prepared = read_manifest(home / "corpus"), PreparedSet(home / "prepared")
-    assert set(prepared) == {row.id for row in corpus}
-    trained = load_model(home / "run" / "model")
-    assert (trained.facts.stage, trained.facts.steps, trained.facts.codec) == ("dubber", 2, prepared.index.codec)
+    first = answer("demo", "--out", home, "--preset", preset)
+    assert (first["world"], first["run"]["state"]) == ("embedded", "succeeded")
+    assert {"register", "evaluate", "gate", "promote", "smoke-dub"} <= first["run"]["steps"].keys()
+    assert set(first["run"]["steps"].values()) == {"succeeded"}
+
+    champion = champion_of("", "demo-dubber")
+    assert champion is not None
+    assert (champion.version, champion.package) == (1, first["champion"]["package"])
+    (packed,) = (home / "runs" / "workspace" / "champions").iterdir()
+    package = open_package(packed, [home / "runs" / "keys" / "package.pem.pub"])
+    assert package.digest == champion.package
+    assert "CC0-1.0" in package.manifest.tags, "of the corpora that it was trained on"
+
+    verdict = read_verdict(Path(first["verdict"]["verdict"]))
+    assert verdict.signature is not None
+    assert (verdict.verdict.decision, verdict.verdict.challenger.package) == ("promote", champion.package)
+    card = read_card(Path(first["verdict"]["card"]))
+    assert (card.package, card.world, len(card.rows)) == (champion.package, "embedded", 2)
+    assert "embedded world" in Path(first["verdict"]["page"]).read_text("utf-8")
 
     (result,) = first["dubbed"]["results"]
-    (segment,) = result["segments"]
-    clip = next(row for row in corpus if row.path.endswith(result["clip"]) and row.sha256 == result["clip_sha256"])
-    voice = next(row for row in corpus if Path(row.path).name == result["reference"])
-    assert segment["text"] != clip.transcript
-    assert segment["text"] in {row.transcript for row in corpus if row.language == result["language"] == clip.language}
-    assert voice.speaker != clip.speaker
-    assert voice.transcript != segment["text"]
-    assert (result["oracle"], result["duration_error_s"]) == (False, 0.0)
-    before, after = read_clip(corpus.media_path(clip)), read_clip(Path(result["out"]))
-    assert (after.frame_count, after.sample_count) == (before.frame_count, before.sample_count)
-
-    sheet, spectrogram = (cv2.imread(path) for path in first["pictures"])
-    assert sheet.shape[0] >= 2 * 160, "a row for each speaker"
-    assert spectrogram.shape[0] > 3 * 150, "before, dubbed, voice"
+    dubbed = read_clip(Path(result["out"]))
+    assert dubbed.frame_count > 0
+    assert dubbed.sample_count == 640 * dubbed.frame_count
+    assert all(cv2.imread(path) is not None for path in first["pictures"])
 
     made = {path: path.stat().st_mtime_ns for path in map(Path, [result["out"], *first["pictures"]])}
-    again = answer("demo", "--out", home, "--preset", preset, "--workers", "1")
-    assert (again["corpus"]["rendered"], again["prepared"]["done"]) == (0, 0)
-    assert (again["run"]["found"], again["dubbed"]["found"]) == (True, 1)
+    again = answer("demo", "--out", home, "--preset", preset)
+    states = again["run"]["steps"]
+    assert {name for name, state in states.items() if state != "cached"} == {"register"}
+    assert again["champion"] == first["champion"]
+    assert again["dubbed"]["found"] == 1
     assert made == {path: path.stat().st_mtime_ns for path in made}
+    history = Journal(store_of(None, home / "models")).entries("demo-dubber")
+    assert [entry.action for entry in history] == ["register", "promote"]
 
-    # Another starter, other tokens, another run: the demo makes room for itself.
-    content = yaml.safe_load(preset.read_text("utf-8"))
-    content["demo"]["train"]["seed"] = 5
-    preset.write_text(yaml.safe_dump(content), "utf-8")
-    other = answer("demo", "--out", home, "--preset", preset, "--workers", "1")
-    assert (other["corpus"]["rendered"], other["run"]["found"], other["dubbed"]["found"]) == (0, False, 1)
+    clip = Path(result["out"])
+    words = ("--clip", clip, "--text", "Bin blue at f two now", "--language", "en")
+    own = answer("demo", "--out", home, "--preset", preset, *words)
+    (mine,) = own["dubbed"]["results"]
+    assert Path(mine["out"]).parent == home
+    assert mine["segments"][0]["text"] == "Bin blue at f two now"
 
 
 def test_without_a_starter_it_says_so_before_it_works(preset: Path, tmp_path: Path, answer: Answer) -> None:
-    shutil.rmtree(tmp_path / "teacher")
+    shutil.rmtree(tmp_path / "tts")
     document = answer("demo", "--out", tmp_path / "demo", "--preset", preset, exit_code=3)
     assert document["error"]["code"] == "diflow.not_a_model"
     assert "dubflow train" in document["error"]["hint"]
     assert not (tmp_path / "demo").exists()
 
 
-def test_it_is_short_whatever_the_preset() -> None:
-    for name in ("tiny", "paper"):
-        settings = load_preset(name, "demo", DemoSettings)
-        assert (settings.model, settings.teacher) == ("starter", "starter-tts")
-        assert settings.train.steps * settings.train.batch_items <= 200
+def test_a_clip_of_ones_own_is_looked_at_first(preset: Path, tmp_path: Path, answer: Answer) -> None:
+    words = ("--clip", tmp_path / "absent.mp4", "--text", "x", "--language", "en")
+    document = answer("demo", "--out", tmp_path / "demo", "--preset", preset, *words, exit_code=3)
+    assert document["error"]["code"] == "media.missing"
+    half = answer("demo", "--out", tmp_path / "demo", "--preset", preset, "--text", "x", exit_code=2)
+    assert half["error"]["code"] == "cli.wrong_use"
+    assert not (tmp_path / "demo").exists()
+
+
+def test_it_is_short_and_begins_with_the_starter() -> None:
+    settings = load_preset("demo", "demo", DemoSettings)
+    for stage, name in (("train_tts", settings.start_tts), ("train_dubber", settings.start)):
+        content = yaml.safe_load((presets_folder() / "demo.yaml").read_text("utf-8"))
+        assert content[stage]["steps"] * content[stage]["batch_items"] <= 200
+        nets = json.loads((find_model(name) / "model.json").read_text())["settings"]
+        assert nets["denoiser"]["width"] == content["nets"]["denoiser"]["width"]

@@ -18,9 +18,11 @@ from pydantic import Field
 
 from dubflow.config import Strict, load_preset
 from dubflow.corpora.manifest import read_manifest
+from dubflow.diflow.stored import STARTER, STARTER_TTS, find_model
 from dubflow.dubbing.diflow_engine import DiflowEngine
 from dubflow.dubbing.jobs import DubReport, DubTask, dub_all
 from dubflow.dubbing.request import DubRequest, SegmentText
+from dubflow.media.probe import probe
 from dubflow.platform.demo_dubs import choose_dubs, draw_dubs, dub_chosen
 from dubflow.platform.pipelines.definitions import code_digest, read_pipeline
 from dubflow.platform.pipelines.local import WORKSPACE, resume, start
@@ -47,6 +49,8 @@ class DemoSettings(Strict):
     voice_clips: int = Field(10, ge=1, description="Clips of each, of sound alone, for stage 1.")
     languages: tuple[str, ...] = Field(("en", "es", "ru", "fr", "de", "it", "el"), description="Spoken in the corpus.")
     seed: int = Field(1, ge=0, description="Same seed, same bytes.")
+    start: str = Field(STARTER, description="Model that stage 2 begins with: a folder, or the starter's name.")
+    start_tts: str = Field(STARTER_TTS, description="Likewise of stage 1; its codec makes the tokens.")
     benchmark: str = Field("standard", description="That the model is judged on.")
     policy: str = Field("demo", description="By which the gate decides.")
     name: str = Field("demo-dubber", description="Of the model in the registry.")
@@ -120,6 +124,10 @@ def run_demo(
         BadInput, WrongUse, OurFault: what steps and the dubbing raise.
     """
     settings = load_preset(preset, "demo", DemoSettings)
+    for model in () if from_scratch else (settings.start, settings.start_tts):
+        find_model(model)  # before anything is made
+    if own is not None:
+        probe(own.clip)
     runs = (home / "runs").resolve()
     arguments = _arguments(settings, preset, from_scratch)
     run = _pipeline(arguments, runs, say)
@@ -148,7 +156,8 @@ def _arguments(settings: DemoSettings, preset: str, from_scratch: bool) -> dict[
         "policy": settings.policy,
         "name": settings.name,
     }
-    return given | ({"start": "", "start_tts": ""} if from_scratch else {})
+    starts = ("", "") if from_scratch else (settings.start, settings.start_tts)
+    return given | dict(zip(("start", "start_tts"), starts, strict=True))
 
 
 def _pipeline(arguments: dict[str, Any], runs: Path, say: Callable[[str], None]) -> RunRecord:
