@@ -66,7 +66,7 @@ def teach(
     into: Path,
 ) -> None:
     """Train a judge on ``train``, chosen by ``val``, and write it with what it does on ``test`` and on real clips."""
-    settings = SyncSettings()
+    settings = SyncSettings(centred=True)
     facts = SyncFacts(
         settings=settings,
         voices=voices_in(heads, ("train", "val")),

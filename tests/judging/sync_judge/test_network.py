@@ -21,10 +21,19 @@ SMALL = SyncSettings(
 FACTS = SyncFacts(settings=SMALL, voices=(), languages=(), steps=0)
 
 
+CENTRED = SMALL.model_copy(update={"centred": True})
+
+
 @pytest.fixture
 def network() -> SyncNetwork:
     torch.manual_seed(0)
     return SyncNetwork(SMALL).eval()
+
+
+@pytest.fixture
+def centred() -> SyncNetwork:
+    torch.manual_seed(0)
+    return SyncNetwork(CENTRED).eval()
 
 
 def test_embeddings_have_length_one_and_no_negative_parts(network: SyncNetwork, spots: list[SyncClip]) -> None:
@@ -36,7 +45,27 @@ def test_embeddings_have_length_one_and_no_negative_parts(network: SyncNetwork, 
         assert (vectors >= 0).all()
 
 
-def test_a_batch_is_its_parts(network: SyncNetwork) -> None:
+def test_centred_embeddings_are_at_distance_one_where_nothing_moves_and_from_padding(
+    centred: SyncNetwork, spots: list[SyncClip]
+) -> None:
+    judge = SmallSync(FACTS.model_copy(update={"settings": CENTRED}), centred, "0" * 64)
+    one = spots[0]
+    video, audio = judge.embed(one.crops, one.waveform)
+    assert video.shape == audio.shape == (56, 19)
+    assert np.allclose(np.linalg.norm(video, axis=1), 1, atol=1e-5)
+    assert np.allclose(np.linalg.norm(audio, axis=1), 1, atol=1e-5)
+    silent = judge.score(one.crops, np.zeros_like(one.waveform))
+    still = judge.score(np.repeat(one.crops[:1], 60, axis=0), one.waveform)
+    for score in (silent, still):
+        assert np.allclose(score.curve, 1, atol=1e-3)
+        assert score.confidence < 1e-3
+    assert abs(np.linalg.norm(video[:, None] - audio[None], axis=-1).mean() - 1) < 0.02
+    assert judge.embed(one.crops[:4], one.waveform)[0].shape == (0, 19)
+
+
+@pytest.mark.parametrize("kind", ["network", "centred"])
+def test_a_batch_is_its_parts(kind: str, request: pytest.FixtureRequest) -> None:
+    network: SyncNetwork = request.getfixturevalue(kind)
     mouths, sounds = torch.randn(3, 9, 48, 56), -torch.rand(3, 5, 80, 16)
     with torch.inference_mode():
         for tower, batch in ((network.see, mouths), (network.hear, sounds)):

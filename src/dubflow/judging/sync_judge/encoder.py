@@ -108,7 +108,8 @@ class SmallSync:
         return vectors
 
     def _nothing(self) -> Floats:
-        return np.zeros((0, self.facts.settings.dimensions), np.float32)
+        settings = self.facts.settings
+        return np.zeros((0, settings.dimensions + (3 if settings.centred else 0)), np.float32)
 
 
 def write_sync_judge(

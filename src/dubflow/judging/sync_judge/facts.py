@@ -36,6 +36,7 @@ class SyncSettings(Strict):
     mouth_width: int = Field(128, ge=8, description="Numbers a frame, before frames are joined.")
     sound_channels: tuple[int, ...] = Field((32, 64, 96), min_length=1, max_length=4, description="Of its steps.")
     joined: int = Field(256, ge=8, description="Numbers a window, before the embedding.")
+    centred: bool = Field(False, description="Only what differs from a clip's mean counts in its embeddings.")
 
 
 class SyncFacts(Strict):

@@ -33,11 +33,14 @@ from dubflow.judging.sync_judge.material import SyncClip
 from dubflow.judging.sync_judge.network import SyncNetwork
 from dubflow.judging.syncnet import FARTHEST
 
+STRETCHES = (0.85, 1.18)
+"""Least and most by which the frequency axis of a sound is stretched: other throats."""
+
 
 class SyncTraining(Strict):
     """How it is trained."""
 
-    steps: int = Field(160, ge=1)
+    steps: int = Field(90, ge=1)
     clips: int = Field(12, ge=2, description="Of a batch.")
     frames: int = Field(50, ge=2 * FARTHEST, description="Of each clip, from anywhere in it.")
     learning_rate: float = Field(1e-3, gt=0)
@@ -89,7 +92,7 @@ class Batches(Dataset[tuple[Tensor, Tensor, Tensor]]):
         sound = changed_sound(sound[: frames * SAMPLES_PER_FRAME], rng)
         mouths, windows = seen(changed_mouths(clip.crops[first : first + frames], rng)), heard(sound, frames)
         side_by_side = windows.transpose(1, 0, 2).reshape(windows.shape[1], -1)
-        changed = changed_picture(side_by_side, rng).reshape(windows.shape[1], len(windows), -1)
+        changed = changed_picture(side_by_side, rng, STRETCHES).reshape(windows.shape[1], len(windows), -1)
         return mouths, np.ascontiguousarray(changed.transpose(1, 0, 2)), late
 
 
@@ -99,7 +102,7 @@ def train(
     network: SyncSettings,
     *,
     check: Callable[[int, SyncNetwork], float] | None = None,
-    check_every: int = 40,
+    check_every: int = 45,
     workers: int = 1,
     say: Callable[[str], None] = print,
 ) -> SyncNetwork:
