@@ -71,6 +71,12 @@ def test_clips_are_paired_so_that_hard_clips_hide_nothing() -> None:
     assert outcome(LESS, card("wer", hard), card("wer", shuffled + 0.02)).outcome == "unclear"
 
 
+def test_three_clips_show_nothing() -> None:
+    for clips, outcomes in ((3, ("unclear", "unclear")), (4, ("shown", "contradicted"))):
+        low, high = card("wer", [0.3] * clips), card("wer", [0.4] * clips)
+        assert (outcome(LESS, low, high).outcome, outcome(LESS, high, low).outcome) == outcomes
+
+
 def test_a_failure_counts_at_its_worst() -> None:
     order = Order("wer", "less", "truth", "missing")
     assert outcome(order, card("wer", values(0.3)), card("wer", values(0.3), failed=6)).outcome == "shown"

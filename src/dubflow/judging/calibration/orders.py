@@ -24,6 +24,9 @@ from dubflow.judging.listings import LISTINGS
 Kind = Literal["less", "same", "signed"]
 Outcome = Literal["shown", "unclear", "contradicted", "no figure"]
 
+FEWEST_CLIPS = 4
+"""With fewer pairs every order is unclear."""
+
 _EARLY = tuple(f"early_{n}" for n in SHIFTS)
 _LATE = tuple(f"late_{n}" for n in SHIFTS)
 _CONTENT = ("wer", "wer_mean", "wer_legacy", "cer", "per", "per_mean", "wer_open", "cer_open")
@@ -97,7 +100,9 @@ def _found(order: Order, metric: Metric, first: ScoreCard, second: ScoreCard) ->
     drawn = resampled_sums(table, rounds=ROUNDS)
     difference = float(sums[2] / sums[3] - sums[0] / sums[1])
     low, high = np.quantile(drawn[:, 2] / drawn[:, 3] - drawn[:, 0] / drawn[:, 1], [0.025, 0.975])
-    return Finding(order, _outcome(order, float(low), float(high)), difference, float(low), float(high), len(table))
+    # So few clips always agree with each other: their interval is narrow, and says nothing.
+    outcome = _outcome(order, float(low), float(high)) if len(table) >= FEWEST_CLIPS else "unclear"
+    return Finding(order, outcome, difference, float(low), float(high), len(table))
 
 
 def _outcome(order: Order, low: float, high: float) -> Outcome:

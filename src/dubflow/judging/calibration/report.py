@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from dubflow.judging.calibration.conditions import CONDITIONS
-from dubflow.judging.calibration.orders import Finding, Outcome
+from dubflow.judging.calibration.orders import FEWEST_CLIPS, Finding, Outcome
 from dubflow.judging.card.rows import Aggregate, Metric, ScoreCard
 from dubflow.judging.listings import LISTINGS, Group
 
@@ -79,7 +79,8 @@ def _said(finding: Finding) -> str:
     if finding.difference is None:
         return f"{order}: {finding.outcome}"
     bold = "**" if finding.outcome == "contradicted" else ""
-    return f"{bold}{order}{bold}: {finding.difference:+.3g} [{finding.low:.3g}, {finding.high:.3g}]"
+    few = f" ({finding.clips} clips)" if finding.clips < FEWEST_CLIPS else ""
+    return f"{bold}{order}{bold}: {finding.difference:+.3g} [{finding.low:.3g}, {finding.high:.3g}]{few}"
 
 
 def _row(cells: Sequence[object]) -> str:
