@@ -34,3 +34,21 @@ def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
     assert killed.returncode == -9
     with alone_in(tmp_path, BUSY):
         pass
+
+
+def test_who_has_patience_gets_it_when_the_holder_is_gone(tmp_path: Path) -> None:
+    words = (
+        "import sys, time, pathlib; from dubflow.locking import alone_in; from dubflow.errors import WrongUse\n"
+        "with alone_in(pathlib.Path(sys.argv[1]), WrongUse('floor.busy', 'x')):\n"
+        "    print('in', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", words, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"in\n"
+        with pytest.raises(WrongUse), alone_in(tmp_path, BUSY, patience_s=0.1):
+            pass
+        holder.kill()  # it goes on holding until the system has taken it down
+        with alone_in(tmp_path, BUSY, patience_s=60):
+            pass

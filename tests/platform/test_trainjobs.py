@@ -76,6 +76,17 @@ def test_its_command_is_the_one_that_runs_here() -> None:
     assert "--standalone" in launcher_of(1, 2)
 
 
+def test_keys_to_the_storage_stay_in_their_secret(errors_of: Any) -> None:
+    words = [*WORDS, "--mirror", "s3://bucket/runs/a"]
+    job = train_job(words, nodes=2, devices=4, settings=TrainJobSettings(storage_secret="keys"))
+    assert errors_of(job) == []
+    assert job["spec"]["trainer"]["command"][-3:] == ["--mirror", "s3://bucket/runs/a", "--json"]
+    given = {one["name"]: one for one in job["spec"]["trainer"]["env"]}
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        assert given[name] == {"name": name, "valueFrom": {"secretKeyRef": {"name": "keys", "key": name}}}
+    assert training_words("tts", data="d", codec="c", out="o", mirror="s3://b/x")[-2:] == ["--mirror", "s3://b/x"]
+
+
 def test_equal_words_are_one_job() -> None:
     assert job_name(WORDS) == job_name(list(WORDS))
     assert job_name(WORDS) != job_name([*WORDS, "--seed", "2"])

@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from dubflow.atomic import atomic_file
 from dubflow.errors import BadInput, OurFault, WrongUse, missing_extra
@@ -26,7 +26,7 @@ _CHUNK = 4 << 20
 def below(uri: str, *names: str) -> str:
     """The address of what lies below an address; its query (``?endpoint_override=…``) stays."""
     parts = urlsplit(uri)
-    return urlunsplit(parts._replace(path="/".join([parts.path.rstrip("/"), *names])))
+    return urlunsplit(parts._replace(path="/".join([parts.path.rstrip("/"), *map(quote, names)])))
 
 
 class Storage:
@@ -42,8 +42,21 @@ class Storage:
             WrongUse: ``platform.bad_storage``, ``platform.secret_in_address``, ``install.missing_extra``.
         """
         self.uri = uri
-        self.files, self.root = _opened(uri)
         self._fs = _arrow()
+        self._known: tuple[Any, str] | None = None
+        _check(uri)
+        with suppress(OSError):  # finding a bucket's region takes a network, which may be there later
+            self._known = _opened(uri)
+
+    @property
+    def files(self) -> Any:
+        """Arrow's file system of the address."""
+        return self._open()[0]
+
+    @property
+    def root(self) -> str:
+        """The path within it."""
+        return self._open()[1]
 
     def names(self) -> list[str]:
         """Of all sets that are there, sorted."""
@@ -125,6 +138,11 @@ class Storage:
             if self.files.get_file_info(self._at(name)).type == self._fs.FileType.Directory:
                 self.files.delete_dir(self._at(name))
 
+    def _open(self) -> tuple[Any, str]:
+        if self._known is None:
+            self._known = _opened(self.uri)
+        return self._known
+
     def _unmark(self, name: str) -> None:
         if self.files.get_file_info(self._at(name, MANIFEST)).type == self._fs.FileType.File:
             self.files.delete_file(self._at(name, MANIFEST))
@@ -169,10 +187,7 @@ def _arrow() -> Any:
     return pyarrow.fs
 
 
-def _opened(uri: str) -> tuple[Any, str]:
-    fs = _arrow()
-    import pyarrow
-
+def _check(uri: str) -> None:
     parts = urlsplit(uri)
     if parts.username or parts.password:
         raise WrongUse(
@@ -180,17 +195,24 @@ def _opened(uri: str) -> tuple[Any, str]:
             f"The address of a storage ({parts.scheme}://…) has keys in it; they would be written into records.",
             "Give them as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or by a role.",
         )
+    if parts.scheme not in ("s3", "file"):
+        raise _no_address(uri, "it begins neither with s3:// nor with file:///")
+
+
+def _opened(uri: str) -> tuple[Any, str]:
     try:
-        if parts.scheme not in ("s3", "file"):
-            raise ValueError("it is neither s3://bucket/prefix nor file:///folder")
-        files, root = fs.FileSystem.from_uri(uri)
-    except (ValueError, OSError, pyarrow.ArrowException) as error:
-        raise WrongUse(
-            "platform.bad_storage",
-            f"{uri} is no address of a storage: {str(error).splitlines()[0]}.",
-            "Write s3://bucket/prefix, with ?scheme=http&endpoint_override=host:port where it is not Amazon's.",
-        ) from error
+        files, root = _arrow().FileSystem.from_uri(uri)
+    except ValueError as error:  # Arrow's ArrowInvalid is one
+        raise _no_address(uri, str(error).splitlines()[0]) from error
     return files, str(root).rstrip("/")
+
+
+def _no_address(uri: str, why: str) -> WrongUse:
+    return WrongUse(
+        "platform.bad_storage",
+        f"{uri} is no address of a storage: {why}.",
+        "Write s3://bucket/prefix, with ?scheme=http&endpoint_override=host:port where it is not Amazon's.",
+    )
 
 
 @contextmanager

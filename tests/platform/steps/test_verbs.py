@@ -131,3 +131,27 @@ def test_noise_around_the_answer_is_no_answer(tmp_path: Path) -> None:
 def test_a_step_needs_a_workspace() -> None:
     with pytest.raises(WrongUse, match="no_workspace"):
         begin("")
+
+
+def told(code: str, *, users: bool, exit_code: int) -> str:
+    error = {"code": code, "headline": "h", "hint": "", "users_doing": users, "exit_code": exit_code}
+    return json.dumps({"error": error}, indent=2)
+
+
+LOST, WRONG, ODD = told("cli.unexpected", users=False, exit_code=4), told("media.missing", users=True, exit_code=3), "{"
+
+
+@pytest.mark.parametrize("before", ["", LOST, LOST + "\n" + LOST, ODD + LOST])
+def test_an_answer_counts_whatever_was_told_before_all_were_started_again(tmp_path: Path, before: str) -> None:
+    words = program(tmp_path, f"print({before!r}); print({json.dumps({'done': {'steps': 3}}, indent=2)!r})")
+    assert run_verb("train", launcher=words) == {"done": {"steps": 3}}
+
+
+@pytest.mark.parametrize("order", [(LOST, WRONG), (WRONG, LOST), (LOST, LOST, WRONG, WRONG)])
+def test_of_several_processes_errors_the_users_counts_whatever_the_launcher_ends_with(
+    tmp_path: Path, order: tuple[str, ...]
+) -> None:
+    words = program(tmp_path, COUNTED + "\n".join(f"print({each!r})" for each in order) + "\nsys.exit(1)")
+    with pytest.raises(BadInput, match=r"media\.missing"):
+        run_verb("train", launcher=words, sleep=pytest.fail)
+    assert tries(tmp_path) == 1
