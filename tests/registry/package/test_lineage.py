@@ -103,3 +103,16 @@ def test_what_is_no_lineage_is_refused(
     with pytest.raises(BadInput) as caught:
         read_lineage(tmp_path / "lineage.json")
     assert caught.value.code == "registry.bad_lineage"
+
+
+def test_two_corpora_of_one_name_stand_beside_each_other() -> None:
+    """The same people heard and seen: equal names and texts, other clips."""
+    heard, seen = corpus(row(1, "one"), row(2, "two")), corpus(row(3, "one"))
+    nodes: list[Node] = [Node(id="model", kind="model")]
+    edges: list[tuple[str, str]] = []
+    for one in (heard, seen):
+        more, links = corpus_nodes(one, "model")
+        nodes += more
+        edges += links
+    lineage = Lineage(nodes=tuple(nodes), edges=tuple(edges))
+    assert lineage.counts() == {"clip": 3, "corpus": 2, "model": 1, "prompt": 3}

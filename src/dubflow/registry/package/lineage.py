@@ -82,17 +82,19 @@ def corpus_nodes(corpus: CorpusManifest, into: str) -> tuple[list[Node], list[tu
     """
     name = corpus.header.name
     rows = [[row.id, row.sha256] for row in corpus.rows]
-    itself = Node(id=f"corpus:{name}", kind="corpus", digest=_sha256(json.dumps(rows)), name=name)
+    digest_of_all = _sha256(json.dumps(rows))
+    mark = f"{name}@{digest_of_all[:8]}"  # two corpora may have one name: the same people heard, and seen
+    itself = Node(id=f"corpus:{mark}", kind="corpus", digest=digest_of_all, name=name)
     prompts: dict[str, Node] = {}
     clips: list[Node] = []
     edges = [(itself.id, into)]
     for row in corpus.rows:
-        clip = Node(id=f"clip:{name}/{row.id}", kind="clip", digest=row.sha256, name=row.id, licence=row.licence)
+        clip = Node(id=f"clip:{mark}/{row.id}", kind="clip", digest=row.sha256, name=row.id, licence=row.licence)
         clips.append(clip)
         edges.append((clip.id, itself.id))
         if row.transcript:
             digest = prompt_digest(row.transcript)
-            prompt = prompts.setdefault(digest, Node(id=f"prompt:{name}/{digest[:16]}", kind="prompt", digest=digest))
+            prompt = prompts.setdefault(digest, Node(id=f"prompt:{mark}/{digest[:16]}", kind="prompt", digest=digest))
             edges.append((prompt.id, clip.id))
     return [*prompts.values(), *clips, itself], edges
 
