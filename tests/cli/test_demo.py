@@ -28,8 +28,8 @@ LENIENT = """
 format: dubflow.policy/1
 name: lenient
 smallest_sample: 2
+success_rate: 0.9
 primary: {metric: duration_error, margin: 0.0, worthwhile: 1.0}
-floors: [{metric: duration_error, at_most: 1.0}]
 licences: [Apache-2.0, CC0-1.0]
 """
 

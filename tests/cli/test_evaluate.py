@@ -189,7 +189,7 @@ def test_what_is_wrong_with_material_is_said(theirs: Path, asked: Path, answer: 
         (["--clips", tmp_path / "empty"], 3, "platform.no_clip_of_any_item"),
         (["--clips", tmp_path / "nowhere"], 3, "judging.no_clips"),
         (["--clips", theirs, "--only", "beauty"], 2, "judging.unknown_metric"),
-        (["starter", "--only", "fid"], 3, "judging.no_judge"),
+        (["starter", "--only", "fid"], 3, "platform.no_judge"),
     ):
         assert answer(*words, *more, exit_code=exit_code)["error"]["code"] == code
     assert not (tmp_path / "card").exists()

@@ -94,7 +94,7 @@ def test_people_read_tables(
     ("words", "exit_code", "code"),
     [
         (["promote", MODEL], 2, "registry.needs_verdict"),
-        (["promote", MODEL, "--override", "--reason", "w"], 2, "registry.needs_name"),
+        (["promote", MODEL, "--override", "--reason", "w"], 2, "cli.needs_name"),
         (["promote", MODEL, "--override", "--by", "ann"], 2, "registry.override_needs_reason"),
         (["promote", MODEL, "--verdict", "nowhere.json"], 3, "judging.no_verdict"),
         (["show", "nonesuch"], 3, "registry.no_model"),
@@ -105,7 +105,7 @@ def test_people_read_tables(
         (["verify", "nowhere"], 3, "registry.not_a_package"),
         (["list", "--registry", "nonsense"], 2, "registry.bad_tracking_uri"),
         (["list", "--registry", "https://runs.example.org"], 2, "registry.no_journal"),
-        (["package", "starter", "--out", "p", "--licence", "MIT"], 2, "registry.bad_licence"),
+        (["package", "starter", "--out", "p", "--licence", "MIT"], 2, "cli.bad_licence"),
     ],
 )
 def test_refusals_have_codes(

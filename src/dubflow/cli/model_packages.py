@@ -100,7 +100,7 @@ def _parts(given: Sequence[str]) -> list[Any]:
         part, equals, licence = text.partition("=")
         if not (part.strip() and equals and licence.strip()):
             raise WrongUse(
-                "registry.bad_licence", f"{text!r} names no part and licence.", "Write 'corpus grid=CC-BY-4.0'."
+                "cli.bad_licence", f"{text!r} names no part and licence.", "Write 'corpus grid=CC-BY-4.0'."
             )
         parts.append(PartLicence(part=part.strip(), licence=tag_of(licence)))
     return parts

@@ -192,7 +192,7 @@ def promote(
 
     if override and not by:
         raise WrongUse(
-            "registry.needs_name", "An override needs the name of whoever decides.", "Give --by NAME --reason WHY."
+            "cli.needs_name", "An override needs the name of whoever decides.", "Give --by NAME --reason WHY."
         )
     entry = promoted(
         _open(registry),

@@ -161,7 +161,7 @@ def resume(run_id: RunId, home: Home = HOME, as_json: Json = False) -> None:
 def _pair(text: str) -> tuple[str, str]:
     name, sign, value = text.partition("=")
     if not sign or not name:
-        raise WrongUse("platform.bad_parameter", f"{text!r} is no NAME=VALUE.", "For example -p seed=2.")
+        raise WrongUse("cli.bad_parameter", f"{text!r} is no NAME=VALUE.", "For example -p seed=2.")
     return name, value
 
 

@@ -158,12 +158,12 @@ def _judges(settings: JudgeSettings | None, benchmark: Benchmark, root: Path) ->
     """The judges, of whom there must be one before anything is dubbed.
 
     Raises:
-        BadInput: ``judging.no_judge``. WrongUse: ``judging.unknown_metric``.
+        BadInput: ``platform.no_judge``. WrongUse: ``judging.unknown_metric``.
     """
     judges = build_judges(settings or JudgeSettings(), benchmark, root)
     if not judges.metrics:
         reasons = " ".join(dict.fromkeys(judges.gaps.values()))
-        raise BadInput("judging.no_judge", "Nobody here can judge what is asked.", reasons)
+        raise BadInput("platform.no_judge", "Nobody here can judge what is asked.", reasons)
     return judges
 
 

@@ -186,7 +186,7 @@ def test_facts_are_read_from_headers(tmp_path: Path) -> None:
     (tmp_path / "w" / WEIGHTS).write_bytes(b"nothing")
     with pytest.raises(BadInput) as caught:
         package_facts(tmp_path / "w", read_facts(STARTER_FOLDER), {})
-    assert caught.value.code == "diflow.bad_weights_file"
+    assert caught.value.code == "registry.bad_weights_file"
 
 
 def test_the_card_and_the_tracked_run_are_kept(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def package_facts(folder: Path, facts: ModelFacts, record: dict[str, Any]) -> Di
     """What the package of a stored model says of it; the weights' header is read, not the weights.
 
     Raises:
-        BadInput: ``diflow.bad_weights_file``.
+        BadInput: ``registry.bad_weights_file``.
     """
     shapes = _header(folder / WEIGHTS)
     settings = facts.settings
@@ -151,7 +151,7 @@ def _header(path: Path) -> dict[str, tuple[str, list[int]]]:
             return {name: (str(one.get_dtype()), list(one.get_shape())) for name, one in slices.items()}
     except (OSError, SafetensorError) as error:
         raise BadInput(
-            "diflow.bad_weights_file", f"{path} is not a safetensors file: {error}", "Store the model again."
+            "registry.bad_weights_file", f"{path} is not a safetensors file: {error}", "Store the model again."
         ) from error
 
 
