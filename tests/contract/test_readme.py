@@ -37,9 +37,8 @@ def test_the_readme_and_the_guide_name_only_verbs_and_options_that_exist(reposit
 
     root = get_command(app)
     for page in ("README.md", "docs/diflow.md", "docs/judging.md", "docs/pipelines.md"):
-        commands = re.findall(
-            r"^\$ (?:\.venv/bin/|DUBFLOW_\w+=\S+ )?dubflow ([^#\n]*)", (repository / page).read_text("utf-8"), re.MULTILINE
-        )
+        pattern = r"^\$ (?:\.venv/bin/|DUBFLOW_\w+=\S+ )?dubflow ([^#\n]*)"
+        commands = re.findall(pattern, (repository / page).read_text("utf-8"), re.MULTILINE)
         assert commands
         for line in commands:
             verb, words = root, line.split()

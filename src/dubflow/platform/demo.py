@@ -124,8 +124,8 @@ def run_demo(
         BadInput, WrongUse, OurFault: what steps and the dubbing raise.
     """
     settings = load_preset(preset, "demo", DemoSettings)
-    for model in () if from_scratch else (settings.start, settings.start_tts):
-        find_model(model)  # before anything is made
+    for begun in () if from_scratch else (settings.start, settings.start_tts):
+        find_model(begun)  # before anything is made
     if own is not None:
         probe(own.clip)
     runs = (home / "runs").resolve()
