@@ -26,7 +26,7 @@ def nightly(
     nodes: int = 1,
     devices: int = 1,
     benchmark: str = "standard",
-    policy: str = "release",
+    policy: str = "offline",
     registry: str = "",
     name: str = "dubber",
 ):

@@ -12,7 +12,7 @@ def release(
     code: str = "",
     preset: str = "tiny",
     benchmark: str = "standard",
-    policy: str = "release",
+    policy: str = "offline",
     registry: str = "",
     name: str = "dubber",
 ):

@@ -33,7 +33,7 @@ def train_dubber(
     nodes: int = 1,
     devices: int = 1,
     benchmark: str = "standard",
-    policy: str = "release",
+    policy: str = "offline",
     registry: str = "",
     name: str = "dubber",
 ):
