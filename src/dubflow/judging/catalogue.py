@@ -12,7 +12,8 @@ from typing import Literal
 
 from dubflow.errors import WrongUse
 from dubflow.judging.card.rows import Metric
-from dubflow.judging.listings import JUDGES, LISTINGS, Group, Listing
+from dubflow.judging.kinds import JUDGES
+from dubflow.judging.listings import LISTINGS, Group, Listing
 
 Tier = Literal["offline", "full"]
 

@@ -108,7 +108,7 @@ def _wanted(only: Sequence[str], judges: Iterable[Judge]) -> frozenset[str]:
     """
     by_judge = {one.judge: {metric.name for metric in one.metrics} for one in judges}
     for kind in JUDGES:
-        measured = {one.name for one in LISTINGS if kind in (one.offline, one.full, one.lacking)}
+        measured = {one.name for one in LISTINGS if kind in (one.offline, one.full)}
         by_judge[kind] = by_judge.get(kind, set()) | measured
     by_group: dict[str, set[str]] = {}
     for one in LISTINGS:

@@ -1,4 +1,4 @@
-"""The catalogue's content: kinds of judges, and an entry for every metric. Read it through ``catalogue``.
+"""The catalogue's content: an entry for every metric. Read it through ``catalogue``.
 
 ``worst`` is what a clip counts that failed or cannot be measured by its own doing. Where a metric has no bound it is a
 figure beyond what any clip with speech and a face was seen to get, and says so.
@@ -15,14 +15,6 @@ Group = Literal["content", "voice", "quality", "prosody", "time", "sync", "face"
 
 
 @dataclass(frozen=True)
-class JudgeKind:
-    """A kind of judge, and why it is not there where it is not."""
-
-    what: str
-    gap: str = ""
-
-
-@dataclass(frozen=True)
 class Listing:
     """One metric.
 
@@ -30,7 +22,6 @@ class Listing:
         name, unit, better, aggregate, definition, comparable_with, worst: see ``card.rows.Metric``.
         group: what it is about.
         offline, full: the kind of judge that measures it in that tier, None for a gap.
-        lacking: the kind of judge that no tier has.
     """
 
     name: str
@@ -43,12 +34,11 @@ class Listing:
     offline: str | None
     full: str | None
     aggregate: Aggregation = "mean"
-    lacking: str = ""
 
     @property
     def wanting(self) -> str:
         """The kind of judge that a tier lacks where it has a gap; empty where neither has one."""
-        return "" if self.offline else self.full or self.lacking
+        return "" if self.offline else self.full or ""
 
     def metric(self, judge: str) -> Metric:
         """As a card holds it, measured by that judge."""
@@ -63,36 +53,6 @@ class Listing:
             worst=self.worst,
         )
 
-
-JUDGES = {
-    "code": JudgeKind("computed by code of ours, without anything learnt"),
-    "pesq": JudgeKind("the pesq package"),
-    "pystoi": JudgeKind("the pystoi package"),
-    "world": JudgeKind("WORLD's analysis (pyworld)"),
-    "mediapipe": JudgeKind("MediaPipe's face mesh, which carries its weights"),
-    "pocketsphinx": JudgeKind("PocketSphinx's bundled English model, with GRID's grammar where texts are commands"),
-    "pocketsphinx-open": JudgeKind("PocketSphinx's bundled English model with its language model; weak"),
-    "phones": JudgeKind("a phone recogniser of seven languages, trained here on voices of the embedded world"),
-    "small-sync": JudgeKind("a small network of lips and sound, trained here on talkers of the embedded world"),
-    "ge2e": JudgeKind("Resemblyzer's GE2E speaker encoder, which carries its weights"),
-    "dnsmos": JudgeKind("the DNSMOS networks that speechmos carries"),
-    "embedded-face": JudgeKind("fixed measures of the picture, a stand-in that never learnt faces"),
-    "whisper": JudgeKind("Whisper", "No general recogniser carries its weights; name a Whisper model (full.whisper)."),
-    "eres2net": JudgeKind(
-        "ERes2Net", "ERes2Net's weights are not here; name them (full.eres2net; 3D-Speaker, Apache-2.0)."
-    ),
-    "utmos": JudgeKind("UTMOS", "UTMOS's weights are not here; name them (full.utmos)."),
-    "emotion": JudgeKind(
-        "an encoder of emotion",
-        "No emotion encoder carries its weights; name one that transformers reads (full.emotion; emotion2vec itself is "
-        "in FunASR's format, which is not read).",
-    ),
-    "syncnet": JudgeKind("SyncNet", "SyncNet's weights are not here; name them (full.syncnet)."),
-    "arcface": JudgeKind("ArcFace", "No face recogniser carries its weights; name an ArcFace network (full.arcface)."),
-    "inception": JudgeKind("Inception v3", "Inception's weights are not here; name them (full.inception)."),
-    "i3d": JudgeKind("I3D", "I3D's weights are not here; name them (full.i3d)."),
-}
-"""Every kind by name."""
 
 _RECOGNISER = "Only with figures of the same recogniser and the same normalisation of text."
 _SELF = "Nobody's published figures; our own under the same protocol."
@@ -273,8 +233,8 @@ _TIME = (
 )  # fmt: skip
 
 _OWN_SYNC = (
-    "Only our own figures of the same network; never SyncNet's LSE-C and LSE-D, whose scale is another. It learnt drawn "
-    "talkers: of real ones its figures may only rank."
+    "Only our own figures of the same network; never SyncNet's LSE-C and LSE-D, whose scale is another. It learnt "
+    "drawn talkers: of real ones its figures may only rank."
 )
 _CROPS = {
     "pipeline": "faces cut as SyncNet's own pipeline does (lse_pipeline), found by MediaPipe in place of S3FD",
@@ -383,7 +343,8 @@ _PICTURE = (
         "fvd", "picture", "", "lower", None,
         "Fréchet distance of I3D's 400 logits (pytorch-i3d's weights) of stretches of 16 frames, 224 pixels, of the "
         "dubs and of the true clips (references, or sources).",
-        _SETS + " Not of StyleGAN-V's copy of I3D, a TorchScript archive, which peers use.", None, "i3d", "distribution",
+        _SETS + " Not of StyleGAN-V's copy of I3D, a TorchScript archive, which peers use.",
+        None, "i3d", "distribution",
     ),
     Listing(
         "psnr_outside_face", "picture", "dB", "higher", 0.0,

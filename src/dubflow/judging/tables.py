@@ -13,7 +13,8 @@ from typing import Any
 
 from dubflow.errors import BadInput, WrongUse
 from dubflow.judging.card.rows import Aggregate, Population, ScoreCard
-from dubflow.judging.listings import JUDGES, LISTINGS
+from dubflow.judging.kinds import JUDGES
+from dubflow.judging.listings import LISTINGS
 from dubflow.judging.table_shapes import SHAPES, Column, Shape
 
 _ARROWS = {"higher": " ↑", "lower": " ↓", "": ""}
