@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dubflow.errors import OurFault
 from dubflow.platform.steps.verbs import command_of
-from dubflow.platform.training_command import launcher_of, training_words
+from dubflow.platform.training_command import LAUNCHER_ENVIRONMENT, launcher_of, training_words
 from dubflow.platform.trainjobs import TrainJobSettings, job_name, run_train_job, train_job
 
 WORDS = training_words("dubber", data="/d", codec="/c", out="/o", teacher="/t", steps=5, nodes=2, devices=4)
@@ -71,6 +71,8 @@ def test_its_command_is_the_one_that_runs_here() -> None:
     here = command_of(WORDS, launcher_of(2, 4))
     assert job["spec"]["trainer"]["command"] == ["python", *here[1:]]
     assert "--nnodes=2" in here
+    variables = {one["name"]: one["value"] for one in job["spec"]["trainer"]["env"]}
+    assert LAUNCHER_ENVIRONMENT.items() <= variables.items()
     assert "--nproc-per-node=4" in here
     assert launcher_of(1, 1) == []
     assert "--standalone" in launcher_of(1, 2)

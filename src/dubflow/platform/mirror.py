@@ -225,7 +225,8 @@ class Mirror:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """One process of this machine at a time brings something; the others then find it."""
-        busy = WrongUse("platform.checkpoint_is_busy", f"Another process brings a checkpoint to {self.out}.", "Wait for it.")
+        what = f"Another process brings a checkpoint to {self.out}."
+        busy = WrongUse("platform.checkpoint_is_busy", what, "Wait for it.")
         with alone_in(self.out / _LOCK, busy, patience_s=_BRING_S):
             yield
 

@@ -6,6 +6,9 @@ import sys
 from typing import Literal
 
 Stage = Literal["tts", "dubber"]
+LAUNCHER_ENVIRONMENT = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+"""Variables of torchrun. Each start of the processes gets a store of addresses of its own: in the one that torch 2.13
+otherwise keeps, those that are started again may find where the lost ones listened, and wait there for ever."""
 
 
 def training_words(

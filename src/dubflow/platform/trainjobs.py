@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dubflow.corpora.cache import content_key
 from dubflow.errors import OurFault
-from dubflow.platform.training_command import launcher_of
+from dubflow.platform.training_command import LAUNCHER_ENVIRONMENT, launcher_of
 
 GROUP, VERSION, PLURAL = "trainer.kubeflow.org", "v1alpha1", "trainjobs"
 _NAME = re.compile(r"[^a-z0-9]+")
@@ -78,7 +78,7 @@ def train_job(
     labels = {"app.kubernetes.io/name": "dubflow", "app.kubernetes.io/component": "training"}
     if settings.queue:
         labels["kueue.x-k8s.io/queue-name"] = settings.queue
-    variables = {"DUBFLOW_WORKSPACE": "/workspace", **(environment or {})}
+    variables = {"DUBFLOW_WORKSPACE": "/workspace", **LAUNCHER_ENVIRONMENT, **(environment or {})}
     plain = [{"name": name, "value": value} for name, value in sorted(variables.items())]
     return {
         "apiVersion": f"{GROUP}/{VERSION}",

@@ -26,6 +26,7 @@ from dubflow.errors import DubflowError, OurFault, WrongUse, restored
 from dubflow.parallel import end_with_parent
 from dubflow.platform.steps.following import follow_runner
 from dubflow.platform.steps.refusals import RUN, recall_refusal, remember_refusal
+from dubflow.platform.training_command import LAUNCHER_ENVIRONMENT
 
 ERROR = "error.json"
 MARK = "»"
@@ -93,6 +94,7 @@ def _run(words: Sequence[str], launcher: Sequence[str], fine: Sequence[int]) -> 
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
+        env=os.environ | (LAUNCHER_ENVIRONMENT if launcher else {}),
         preexec_fn=end_with_parent,
     ) as process:
         assert process.stdout is not None  # both were asked for
