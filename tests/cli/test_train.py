@@ -9,7 +9,9 @@ import pytest
 
 from diflow.training.room import STEPS, Room, equal, shared_room, weights
 from dubflow.config import load_preset, preset_names
+from dubflow.corpora.settings import PrepareSettings
 from dubflow.diflow.nets.settings import NetSettings
+from dubflow.diflow.stored import read_facts
 from dubflow.diflow.training.settings import DubberTraining, TtsTraining
 from verbs import Answer
 
@@ -42,6 +44,10 @@ def test_it_trains_answers_and_is_found_finished(room: Room, tmp_path: Path, ans
     lineage = json.loads((tmp_path / "run" / "model" / "lineage.json").read_text())
     assert lineage["run"]["settings"]["seed"] == 3
     assert lineage["command"].startswith("dubflow train tts --data")
+    used = tmp_path / "run" / "preset.yaml"  # a preset that trains the same again
+    assert load_preset(str(used), "train_tts", TtsTraining).seed == 3
+    assert load_preset(str(used), "nets", NetSettings) == read_facts(tmp_path / "run" / "model").settings
+    assert load_preset(str(used), "prepare", PrepareSettings).precision == "float32"
     assert answer(*words, "--seed", "3")["found"]
     refused = answer(*words, "--seed", "4", exit_code=2)
     assert refused["error"]["code"] == "diflow.other_run"
@@ -85,6 +91,9 @@ def test_mlflow_has_numbers_parameters_tags_and_what_was_said(
     assert run.info.run_name == "first"
     assert run.data.tags["data"] == identity["data"]
     assert (run.data.tags["codec"], run.data.tags["teacher"]) == (room.codec_id, "none")
+    assert run.data.tags["start"] == "none"
+    kept = client.download_artifacts(run.info.run_id, "preset.yaml", str(tmp_path))
+    assert load_preset(kept, "train_tts", TtsTraining).steps == 4
     assert run.data.params["settings.steps"] == "4"
     assert [each.step for each in client.get_metric_history(run.info.run_id, "train/loss")] == [1, 2, 3, 4]
     assert [each.step for each in client.get_metric_history(run.info.run_id, "val/loss")] == [2, 4]

@@ -241,7 +241,7 @@ def test_a_server_that_stays_dead_costs_a_warning_and_the_next_opening_sends_it(
     assert len(notes.about("does not take")) == 1
     (told,) = notes.about("did not reach")
     assert "FAILED" in told
-    assert "4 numbers" in told  # the two and the system's
+    assert "5 numbers" in told  # the two and the system's
     loopback.start()
     with open_run(loopback.uri, "dead", "r", folder=folder, progress=notes) as log:
         log.metrics({"loss": 1.0}, 1)

@@ -43,6 +43,9 @@ app.command("verify")(model_packages.verify)
 def register(
     folder: Annotated[Path, typer.Argument(help="Folder of a package.")],
     run: Annotated[str | None, typer.Option(help="MLflow's id of the run that made it.")] = None,
+    run_of: Annotated[
+        Path | None, typer.Option(help="Instead: folder of the training; its run, where this registry has it.")
+    ] = None,
     trusted_key: TrustedKeys = None,
     licences: Licences = None,
     by: By = None,
@@ -55,6 +58,7 @@ def register(
     from dubflow.registry.licences import check_licences
     from dubflow.registry.package.opening import open_package, read_package
     from dubflow.registry.registering import register as registered
+    from dubflow.registry.registering import run_in
 
     policy = policy_of(licences)
     if dry_run:
@@ -63,8 +67,11 @@ def register(
             check_licences(opened.manifest.licences, policy)
         say(described(opened), as_json, f"{opened.name} would get a new version; nothing was written (--dry-run)")
         return
+    opened_registry = _open(registry)
+    if run is None and run_of is not None:
+        run = run_in(opened_registry, run_of)
     made = registered(
-        _open(registry),
+        opened_registry,
         folder,
         by=by or getpass.getuser(),
         trusted_keys=trusted_key or (),

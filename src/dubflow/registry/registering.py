@@ -15,11 +15,15 @@ from dubflow.registry.history import Change, State
 from dubflow.registry.licences import LicencePolicy, check_licences
 from dubflow.registry.models import Registry, now
 from dubflow.registry.package.facts import DiflowFacts
+from dubflow.registry.package.lineage_page import lineage_page
 from dubflow.registry.package.opening import ModelPackage, open_package, read_package
+from dubflow.registry.run_files import is_there, run_of
 from dubflow.registry.versions import DIGEST_TAG
 
 EXPERIMENT = "models"
 """Where packages are kept that no tracked run made."""
+LINEAGE_PAGE = "lineage/lineage.html"
+"""In the run: the graph from prompts and clips to the model, drawn."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,21 @@ def register(
     return Registered(model, found, digest, found=True)
 
 
+def run_in(registry: Registry, folder: Path) -> str | None:
+    """MLflow's id of the run that worked in ``folder``; None where it is not in this registry, which is told.
+
+    Raises:
+        OurFault: ``registry.unreachable``.
+    """
+    run = run_of(folder)
+    if run is not None:
+        with registry.reaching():
+            if is_there(registry.client, run):
+                return run
+    registry.note(f"MLflow: {registry.store.shown} has no run that worked in {folder}; the version names none of it.")
+    return None
+
+
 def _entered(registry: Registry, model: str, version: int, digest: str, change: Change) -> int:
     """Write the entry; the version that has the digest, also where somebody else's registration was quicker."""
     while True:
@@ -113,6 +132,7 @@ def _made_version(registry: Registry, package: ModelPackage, run: str | None) ->
     path = f"packages/{digest[:16]}"
     with registry.reaching():
         client.log_artifacts(holder, str(package.folder), path)
+        client.log_text(holder, lineage_page(package.name, package.lineage()), LINEAGE_PAGE)
         source = f"{client.get_run(holder).info.artifact_uri.rstrip('/')}/{path}"
         version = client.create_model_version(model, source, run_id=holder, tags=_tags(package))
         if run is None:

@@ -22,6 +22,7 @@ from dubflow.diflow.training.devices import joined, trainer
 from dubflow.diflow.training.memory import keep_freed_memory
 from dubflow.diflow.training.modules import StageModule
 from dubflow.diflow.training.processes import from_all
+from dubflow.diflow.training.resolved import write_resolved
 from dubflow.diflow.training.task import Task, flat
 from dubflow.diflow.training.validation import held_loss, say, write_spoken
 from dubflow.errors import OurFault
@@ -61,7 +62,7 @@ class Fitting:
         keep_freed_memory()
         settings = self.task.settings
         checkpoint = self._found(first)
-        logs, flush = self._logs(first)
+        logs, flush = self._logs(first, module)
         averaging = Averaging(settings.ema) if settings.ema is not None else None
         result = Result(averaging)
         callbacks: list[Callback] = [] if averaging is None else [averaging]
@@ -115,12 +116,13 @@ class Fitting:
         self.progress.expect(self.task.settings.steps)
         return done
 
-    def _logs(self, first: bool) -> tuple[Logs, Callable[[], None] | None]:
+    def _logs(self, first: bool, module: StageModule) -> tuple[Logs, Callable[[], None] | None]:
         """The records of this process, and what makes the given one write down what it holds."""
         if not first:
             return Logs([]), None
         logs = Logs([FolderLog(self.out / "logs"), *([self.log] if self.log is not None else [])])
         logs.parameters(flat(self.task.identity(self.prepared)))
+        logs.artifact(write_resolved(self.task, self.prepared, module.network.settings, self.out))
         return logs, getattr(self.log, "flush", None)
 
     def _validate(self, data: PreparedData, logs: Logs, module: StageModule, shown: Network, step: int) -> None:

@@ -94,6 +94,7 @@ class Task:
             "data": identity["data"],
             "codec": prepared.index.codec,
             "teacher": identity["teacher"] or "none",
+            "start": identity.get("start") or "none",
         }
 
     def read_codec(self, prepared: PreparedSet) -> Codec:

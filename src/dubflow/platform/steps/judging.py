@@ -11,6 +11,7 @@ from dubflow.atomic import write_json
 from dubflow.platform.steps.artifacts import digest_of, place, work_folder
 from dubflow.platform.steps.champions import champion_folder
 from dubflow.platform.steps.registry_words import champion_of
+from dubflow.platform.steps.tracked import keep_card, keep_verdict, pass_on, run_folder
 from dubflow.platform.steps.training import Figures
 from dubflow.platform.steps.verbs import begin, run_verb
 from dubflow.registry.package.manifest import read_manifest
@@ -36,9 +37,11 @@ def evaluate_model(out: str, workspace: str, package: str, benchmark: str, prese
     root = begin(workspace)
     folder, answer = _evaluated(root, Path(package), benchmark, preset)
     place(folder, Path(out))
-    return Figures(
-        {"digest": digest_of(folder), "world": answer["world"], "system": answer["system"]}, _numbers(answer)
-    )
+    digest, numbers = digest_of(folder), _numbers(answer)
+    trained = pass_on(root, digest_of(Path(package)), digest, Path(package).parent)
+    if trained is not None:
+        keep_card(trained, folder, numbers, answer["benchmark"])
+    return Figures({"digest": digest, "world": answer["world"], "system": answer["system"]}, numbers)
 
 
 def evaluate_in_use(out: str, workspace: str, registry: str, name: str, benchmark: str, preset: str) -> dict[str, Any]:
@@ -76,6 +79,9 @@ def decide(verdict: str, page: str, workspace: str, challenger: str, champion: s
     }
     write_json(root / LATEST, latest)
     decision = answer["verdict"]["decision"]
+    trained = run_folder(root, parts["challenger"])
+    if trained is not None:
+        keep_verdict(trained, folder, decision, answer["digest"])
     facts = {"decision": decision, "digest": answer["digest"], "headline": latest["headline"]}
     return Decision(facts, int(decision == "promote"))
 

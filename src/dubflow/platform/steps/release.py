@@ -13,6 +13,7 @@ from dubflow.atomic import write_json
 from dubflow.platform.steps.artifacts import digest_of, place, work_folder
 from dubflow.platform.steps.champions import champion_folder
 from dubflow.platform.steps.registry_words import champion_of, registry_words
+from dubflow.platform.steps.tracked import pass_on
 from dubflow.platform.steps.verbs import begin, run_verb
 from dubflow.registry.package.manifest import read_manifest
 
@@ -36,7 +37,8 @@ def register_model(
     """
     root = begin(workspace)
     trained_on = [digest_of(Path(one)) for one in corpora]
-    parts = {"model": digest_of(Path(model)), "name": name, "corpora": trained_on}
+    content = digest_of(Path(model))
+    parts = {"model": content, "name": name, "corpora": trained_on}
     folder = work_folder(root, "packed", parts)
     if not folder.is_dir():  # packed whole, and never changed
         key = os.environ.get("DUBFLOW_PACKAGE_KEY")
@@ -44,11 +46,12 @@ def register_model(
         run_verb("models", *words, *(word for one in corpora for word in ("--corpus", one)))
     digest = read_manifest(folder).digest
     place(folder, Path(out))
+    trained = pass_on(root, content, digest_of(folder), Path(model).parent)
     champion = champion_of(registry, name)
     if champion is not None and champion.package == digest:
         return Registered({"digest": digest, "name": name, "version": champion.version}, 0)
     words = ["register", str(folder), "--reason", "registered by a pipeline", *registry_words(registry)]
-    made = run_verb("models", *words)
+    made = run_verb("models", *words, *(["--run-of", str(trained)] if trained is not None else []))
     return Registered({"digest": digest, "name": name, "version": made["version"]}, int(made["version"]))
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from dubflow.errors import WrongUse
 from dubflow.platform.pipelines.listening import to_standard_error
 from dubflow.platform.steps.artifacts import digest_of, place, work_folder
+from dubflow.platform.steps.tracked import remember_run
 from dubflow.platform.steps.verbs import begin, run_verb
 from dubflow.platform.storage import below
 from dubflow.platform.training_command import launcher_of, training_words
@@ -92,6 +93,7 @@ def train(
     else:
         answer = run_verb(*words, launcher=launcher_of(nodes, devices))
     place(folder / "model", Path(out))
+    remember_run(root, digest_of(folder / "model"), folder)
     numbers = {name: float(answer[name]) for name in ("steps", "clips", "parameters", "wall_s")}
     return Figures({"digest": digest_of(folder / "model"), "stage": stage, "world": "embedded"}, numbers)
 
