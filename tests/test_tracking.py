@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dubflow.errors import BadInput, WrongUse
-from dubflow.tracking import METRICS, PARAMETERS, FolderLog, Logs, RunLog, read_metrics
+from dubflow.tracking import METRICS, PARAMETERS, FolderLog, Logs, RunLog, read_metrics, write_curves
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.floats()), max_size=30))
@@ -101,3 +101,18 @@ def test_what_is_no_record_is_bad_input(tmp_path: Path) -> None:
         with pytest.raises(BadInput) as caught:
             read_metrics(path)
         assert caught.value.code == "tracking.no_metrics"
+
+
+def test_curves_are_tables_of_what_was_logged(tmp_path: Path) -> None:
+    log = FolderLog(tmp_path / "logs")
+    for step in (1, 2):
+        log.metrics({"train/loss": step / 3, "train/a,b": math.inf if step == 2 else 1.0}, step)
+    log.metrics({"val/loss": 0.5, "speed": 2.0}, 2)
+    made = write_curves(tmp_path / "logs" / METRICS, tmp_path / "curves")
+    assert [path.name for path in made] == ["run.csv", "train.csv", "val.csv"]
+    assert made[0].read_text() == "step,speed\n2,2.0\n"
+    assert made[1].read_text() == f'step,loss,"a,b"\n1,{1 / 3!r},1.0\n2,{2 / 3!r},\n'
+    before = [path.read_bytes() for path in made]
+    assert [path.read_bytes() for path in write_curves(tmp_path / "logs" / METRICS, tmp_path / "curves")] == before
+    with pytest.raises(BadInput):
+        write_curves(tmp_path / METRICS, tmp_path / "curves")

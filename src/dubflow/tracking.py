@@ -6,6 +6,8 @@ always there; ``registry`` has the one that writes to MLflow; :class:`Logs` is b
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 import shutil
@@ -13,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from dubflow.atomic import atomic_file, write_json
+from dubflow.atomic import atomic_file, write_json, write_text
 from dubflow.errors import BadInput, WrongUse
 
 METRICS = "metrics.jsonl"
@@ -117,6 +119,31 @@ def read_metrics(path: Path) -> dict[str, dict[int, float]]:
     return {name: dict(sorted(values.items())) for name, values in found.items()}
 
 
+def write_curves(log: Path, folder: Path) -> tuple[Path, ...]:
+    """Tables of what was logged, for tools that draw: ``train/loss`` becomes the column loss of ``train.csv``.
+
+    Rows are steps; a cell is empty where the step has no such number or it is not finite. Names without a slash are in
+    ``run.csv``.
+
+    Raises:
+        BadInput: as :func:`read_metrics`.
+    """
+    tables: dict[str, dict[str, dict[int, float]]] = {}
+    for name, values in read_metrics(log).items():
+        where, slash, column = name.partition("/")
+        tables.setdefault(where if slash else "run", {})[column if slash else name] = values
+    made = []
+    for table, columns in sorted(tables.items()):
+        steps = sorted({step for values in columns.values() for step in values})
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["step", *columns])
+        writer.writerows([step, *(_cell(values.get(step)) for values in columns.values())] for step in steps)
+        made.append(Path(folder) / f"{table}.csv")
+        write_text(made[-1], text.getvalue())
+    return tuple(made)
+
+
 def inside_run(folder: str) -> str:
     """``folder`` unless it leads out of the run.
 
@@ -130,6 +157,10 @@ def inside_run(folder: str) -> str:
 
 def _written(value: float) -> float | str:
     return value if math.isfinite(value) else str(value)
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None or not math.isfinite(value) else repr(value)
 
 
 def _row(line: str) -> tuple[int, dict[str, float]] | None:

@@ -48,6 +48,9 @@ def evaluate(
     lip_weights: Annotated[Path | None, typer.Option(help="Of the paper's lip reader, if the model wants it.")] = None,
     face_weights: Annotated[Path | None, typer.Option(help="Of the paper's face network, if it wants that.")] = None,
     cache: Annotated[Path | None, typer.Option(help="What judges said before; by default OUT/cache.")] = None,
+    figures: Annotated[
+        Path | None, typer.Option(help="Folder for metrics.json and by_difficulty.csv, for dvc and the like.")
+    ] = None,
     workers: Workers = None,
     as_json: Json = False,
     dry_run: DryRun = False,
@@ -89,6 +92,10 @@ def evaluate(
             str(model), items, root, out, settings, options=dub, system=system, lip_weights=lip_weights,
             face_weights=face_weights, cache=cache, workers=workers,
         )  # fmt: skip
+    if figures is not None:
+        from dubflow.judging.card.figures import write_figures
+
+        write_figures(made.card, figures)
     emit(_document(made), as_json, lambda console: _print(console, made))
 
 

@@ -6,6 +6,8 @@ A run's folder:
 ``run.json``        what the run is: settings, data, teacher; another run may not go on here
 ``checkpoints/``    the last two, each with all that the next step needs
 ``logs/``           parameters and numbers by step
+``preset.yaml``     the preset as it was used
+``curves/``         the numbers as tables, once the run is finished
 ``validation/``     what was said at each validation
 ``model/``          the result, a stored model; there once the run is finished
 =================== ===========================================================================
@@ -15,7 +17,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,10 +37,10 @@ from dubflow.diflow.training.modules import DubberModule, StageModule, TtsModule
 from dubflow.diflow.training.processes import launched, process_rank
 from dubflow.diflow.training.settings import TtsTraining
 from dubflow.diflow.training.task import Task, adopted, begun, claim, sized
-from dubflow.errors import WrongUse
+from dubflow.errors import BadInput, WrongUse
 from dubflow.locking import alone_in
 from dubflow.progress import Progress, Silent
-from dubflow.tracking import RunLog
+from dubflow.tracking import METRICS, RunLog, write_curves
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,8 @@ def train(
             fitting = Fitting(task, out, prepared, codec, progress, log, bring)
             result, begun = fitting.run(module, data, first=first)
             if first:
+                with suppress(BadInput):  # a log that was lost costs its tables, not the model
+                    write_curves(out / "logs" / METRICS, out / "curves")
                 _store(task, result, prepared, data, report, command or "unknown")
         return replace(report, resumed_at=begun, found=False, wall_s=time.monotonic() - started)
 
