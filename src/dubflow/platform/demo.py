@@ -24,6 +24,7 @@ from dubflow.dubbing.jobs import DubReport, DubTask, dub_all
 from dubflow.dubbing.request import DubRequest, SegmentText
 from dubflow.media.probe import probe
 from dubflow.platform.demo_dubs import choose_dubs, draw_dubs, dub_chosen
+from dubflow.platform.dvc_remote import set_up_remote
 from dubflow.platform.pipelines.definitions import code_digest, read_pipeline
 from dubflow.platform.pipelines.local import WORKSPACE, resume, start
 from dubflow.platform.pipelines.records import RunRecord, list_records
@@ -140,6 +141,8 @@ def run_demo(
     champion = champion_of("", settings.name)
     version = champion.version if champion is not None else 0
     about = {"model": settings.name, "version": version, "package": package.digest}
+    if (remote := set_up_remote(Path.cwd(), home)) is not None:
+        say(f"dvc push keeps data and models in {remote} (.dvc/config.local)")
     return DemoReport(home, run, about, _latest(runs / WORKSPACE), dubs, pictures)
 
 
