@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -54,8 +55,10 @@ def test_a_model_on_a_benchmark(room: Room, asked: Path, answer: Answer, tmp_pat
     ]  # fmt: skip
     assert {one["metric"] for one in document["aggregates"] if one["by"] == "all"} >= {"success_rate", "int_corr"}
     assert list(document["gaps"]) == ["fid"]
-    again = answer(*words)
+    again = answer(*words, "--figures", tmp_path / "figures")
     assert (again["dubbed"], again["found"], again["digest"]) == (0, 3, document["digest"])
+    figures = json.loads((tmp_path / "figures" / "metrics.json").read_text())
+    assert figures["embedded"]["success_rate"]["value"] == 0.5
 
 
 def test_clips_of_others_by_a_table(room: Room, theirs: Path, answer: Answer, tmp_path: Path) -> None:

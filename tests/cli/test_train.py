@@ -48,6 +48,8 @@ def test_it_trains_answers_and_is_found_finished(room: Room, tmp_path: Path, ans
     assert load_preset(str(used), "train_tts", TtsTraining).seed == 3
     assert load_preset(str(used), "nets", NetSettings) == read_facts(tmp_path / "run" / "model").settings
     assert load_preset(str(used), "prepare", PrepareSettings).precision == "float32"
+    steps = [line.partition(",")[0] for line in (tmp_path / "run" / "curves" / "train.csv").read_text().splitlines()]
+    assert (steps[0], steps[-1]) == ("step", str(STEPS))
     assert answer(*words, "--seed", "3")["found"]
     refused = answer(*words, "--seed", "4", exit_code=2)
     assert refused["error"]["code"] == "diflow.other_run"
