@@ -235,14 +235,15 @@ def language_code(name: object) -> str | None:
     return _LANGUAGES.get(text)
 
 
-def read_text(path: Path) -> str:
-    """A text file in UTF-8, without byte order mark.
+def read_text(path: Path, *, ends: Literal["as they are"] | None = None) -> str:
+    """A text file in UTF-8, without byte order mark; ends of lines are made one kind unless they are wanted as is.
 
     Raises:
         BadInput: ``corpora.no_list``, ``corpora.bad_list``.
     """
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
+        with open(path, encoding="utf-8-sig", newline=None if ends is None else "") as file:
+            return file.read()
     except FileNotFoundError as error:
         raise BadInput("corpora.no_list", f"There is no file {path}.", "Check the name of the list.") from error
     except (UnicodeDecodeError, OSError) as error:

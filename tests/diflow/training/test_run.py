@@ -265,3 +265,11 @@ def test_numbers_that_are_none_end_the_run_and_name_the_clips(
     assert not (out / "model").exists()
     again = refused("diflow.loss_not_finite", OurFault, task, out) if what == "loss" else None
     assert again is None or again.details == error.details, "the same batch, once more"
+
+
+def test_a_training_leaves_the_process_as_it_found_it(room: Room, tmp_path: Path) -> None:
+    assert not torch.are_deterministic_algorithms_enabled()
+    before = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    train(room.task(steps=1), tmp_path / "one")
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.utils.deterministic.fill_uninitialized_memory == before  # type: ignore[attr-defined]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,18 @@ from dubflow.diflow.training.checkpoints import SafetensorsCheckpoints
 from dubflow.diflow.training.settings import TrainSettings
 from dubflow.diflow.training.sharding import Shards
 from dubflow.errors import WrongUse
+
+
+@contextmanager
+def determinism_as_it_was() -> Iterator[None]:
+    """Put back afterwards what a trainer changes for the whole process."""
+    before = torch.are_deterministic_algorithms_enabled()
+    filled = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+        torch.utils.deterministic.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
 
 
 def trainer(settings: TrainSettings, out: Path, callbacks: Sequence[Callback]) -> lightning.Trainer:

@@ -18,7 +18,7 @@ from dubflow.diflow.stored import Network
 from dubflow.diflow.training.callbacks import Averaging, Checkpoints, Logging, Result, Validation, spelled
 from dubflow.diflow.training.checkpoints import checkpoint_path, latest_checkpoint, step_of
 from dubflow.diflow.training.data import PreparedData
-from dubflow.diflow.training.devices import joined, trainer
+from dubflow.diflow.training.devices import determinism_as_it_was, joined, trainer
 from dubflow.diflow.training.memory import keep_freed_memory
 from dubflow.diflow.training.modules import StageModule
 from dubflow.diflow.training.processes import from_all
@@ -70,13 +70,14 @@ class Fitting:
         if data.held.clips:
             callbacks.append(Validation(settings.validate_every, partial(self._validate, data, logs), result))
         callbacks += [result, Checkpoints(self.out / "checkpoints", settings.checkpoint_every, flush)]
-        runner = trainer(settings, self.out, callbacks)
-        if joined(runner, module):
-            checkpoint = self._agreed(checkpoint)
-        begun = self._told(checkpoint)
-        data.start = begun * settings.accumulate
-        with ctrl_c_is_itself():
-            runner.fit(module, datamodule=data, ckpt_path=checkpoint)
+        with determinism_as_it_was():
+            runner = trainer(settings, self.out, callbacks)
+            if joined(runner, module):
+                checkpoint = self._agreed(checkpoint)
+            begun = self._told(checkpoint)
+            data.start = begun * settings.accumulate
+            with ctrl_c_is_itself():
+                runner.fit(module, datamodule=data, ckpt_path=checkpoint)
         assert result.network is not None
         return result.network, begun
 

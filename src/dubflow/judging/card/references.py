@@ -189,7 +189,7 @@ def _world(table: Path, worlds: Mapping[str, int]) -> World:
 
 def _text(table: Path) -> str:
     try:
-        return read_text(table)
+        return read_text(table, ends="as they are")  # within quotes they are the text's
     except BadInput as error:
         raise BadInput("judging.bad_references", error.headline, "Save the table in UTF-8.") from error
 
