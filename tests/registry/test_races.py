@@ -61,6 +61,7 @@ def aliases(client: MlflowClient) -> dict[str, str]:
     return {name: str(version) for name, version in client.get_registered_model(MODEL).aliases.items()}
 
 
+@pytest.mark.slow
 def test_of_two_promoters_one_wins_and_the_other_is_told_why(
     registry: Registry, client: MlflowClient, three: tuple[ModelPackage, ...], tmp_path: Path
 ) -> None:

@@ -129,6 +129,7 @@ def test_every_metric_of_single_clips_has_an_order_and_every_order_a_metric_and_
     assert not {(metric, second, first) for metric, first, second in pairs} & pairs
 
 
+@pytest.mark.slow
 def test_real_clips_show_the_orders_of_time(benchmark: Benchmark, root: Path, tmp_path: Path) -> None:
     chosen = ("truth", "missing", "again", "late_2", "late_5", "late_10", "longer", "shorter", "silence", "wrong_text")
     folders = make_conditions(benchmark, root, tmp_path / "systems", chosen=chosen, workers=1)

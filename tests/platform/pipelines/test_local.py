@@ -39,6 +39,7 @@ def lines(home: Path, name: str) -> int:
     return len(path.read_text().splitlines()) if path.is_file() else 0
 
 
+@pytest.mark.slow
 def test_a_second_run_takes_everything_from_the_cache(definition: Definition, clip: Path, tmp_path: Path) -> None:
     home, said = tmp_path / "runs", list[str]()
     first = start(definition, {"clip": str(clip)}, home, said.append)
@@ -56,6 +57,7 @@ def test_a_second_run_takes_everything_from_the_cache(definition: Definition, cl
     assert any("images" in line for line in first.ignored)
 
 
+@pytest.mark.slow
 def test_an_error_of_the_users_is_not_retried_and_the_run_resumes_where_it_failed(
     definition: Definition, clip: Path, tmp_path: Path
 ) -> None:
