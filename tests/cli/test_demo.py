@@ -93,6 +93,11 @@ def test_it_makes_a_champion_once(
     assert (card.package, card.world, len(card.rows)) == (champion.package, "embedded", 2)
     assert "embedded world" in Path(first["verdict"]["page"]).read_text("utf-8")
 
+    held = _run_of_the_champion(home, tmp_path)
+    assert {"preset.yaml", "card/card.json", "card/rows.parquet", "verdict/verdict.json"} <= held
+    assert {"evidence/index.html", "lineage/lineage.html", f"packages/{champion.package[:16]}/lineage.json"} <= held
+    assert len([path for path in held if path.startswith("samples/")]) == 2
+
     (result,) = first["dubbed"]["results"]
     dubbed = read_clip(Path(result["out"]))
     assert dubbed.frame_count > 0
@@ -115,6 +120,22 @@ def test_it_makes_a_champion_once(
     (mine,) = own["dubbed"]["results"]
     assert Path(mine["out"]).parent == home
     assert mine["segments"][0]["text"] == "Bin blue at f two now"
+
+
+def _run_of_the_champion(home: Path, into: Path) -> set[str]:
+    """The files of the run that the registered version names, which is the training's; its tags and numbers hold."""
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=store_of(None, home / "models").uri)
+    run = client.get_run(client.get_model_version("demo-dubber", "1").run_id)
+    assert client.get_experiment(run.info.experiment_id).name == "diflow-dubber"
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["gate.decision"] == "promote"
+    assert run.data.metrics["card/success_rate"] == 1.0
+    assert {"train/loss", "system/peak_memory_gib", "system/wall_s"} <= run.data.metrics.keys()
+    assert {"data", "codec", "teacher", "start", "version.python", "system.processor"} <= run.data.tags.keys()
+    folder = Path(client.download_artifacts(run.info.run_id, "", str(into)))
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_without_a_starter_it_says_so_before_it_works(preset: Path, tmp_path: Path, answer: Answer) -> None:
