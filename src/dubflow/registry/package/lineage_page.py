@@ -21,7 +21,7 @@ _STYLE = """
 :root { color-scheme: light dark; }
 body { margin: 1.5rem; font: 15px/1.45 system-ui, "DejaVu Sans", sans-serif; overflow-wrap: anywhere; }
 .graph { overflow-x: auto; }
-rect { fill: none; stroke: currentColor; stroke-opacity: .45; }
+rect { fill: Canvas; stroke: currentColor; stroke-opacity: .45; }
 rect.model { stroke: #0072b2; stroke-width: 2.5; stroke-opacity: 1; }
 path { fill: none; stroke: currentColor; stroke-opacity: .4; }
 text { fill: currentColor; font-size: 13px; }
@@ -90,7 +90,7 @@ def lineage_page(name: str, lineage: Lineage) -> str:
         element("title", title),
         raw_block("style", _STYLE),
     )
-    counts = ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in lineage.counts().items())
+    counts = ", ".join(f"{kind} {count}" for kind, count in lineage.counts().items())
     tables = [_table(kind, lineage.of(kind)) for kind in dict.fromkeys(node.kind for node in lineage.nodes)]
     drawn = element("div", _drawing(boxes(lineage), title), class_="graph")
     body = element("body", element("h1", title), element("p", counts), drawn, tables)
