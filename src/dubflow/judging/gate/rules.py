@@ -171,7 +171,7 @@ def _gain(found: Comparison, policy: Policy, metric: Metric) -> str:
 
 def _between(found: Comparison, policy: Policy, metric: Metric) -> str:
     low, high = found.low(policy.alpha), found.high(policy.alpha)
-    bounds = [f"{edge:+.3g}" if math.isfinite(edge) else "unbounded" for edge in (low, high)]
+    bounds = [f"{edge + 0.0:+.3g}" if math.isfinite(edge) else "unbounded" for edge in (low, high)]
     return f"between {bounds[0]} and {bounds[1]} {metric.unit}".rstrip() + f" (bounds at {1 - policy.alpha:.0%} each)"
 
 
