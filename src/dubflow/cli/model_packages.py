@@ -99,9 +99,7 @@ def _parts(given: Sequence[str]) -> list[Any]:
     for text in given:
         part, equals, licence = text.partition("=")
         if not (part.strip() and equals and licence.strip()):
-            raise WrongUse(
-                "cli.bad_licence", f"{text!r} names no part and licence.", "Write 'corpus grid=CC-BY-4.0'."
-            )
+            raise WrongUse("cli.bad_licence", f"{text!r} names no part and licence.", "Write 'corpus grid=CC-BY-4.0'.")
         parts.append(PartLicence(part=part.strip(), licence=tag_of(licence)))
     return parts
 
