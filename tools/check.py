@@ -32,8 +32,9 @@ def steps(quick: bool) -> list[tuple[str, list[str]]]:
         ("quick tests", [*pytest, "-m", "not slow"]),
     ]
     if not quick:
-        # One after the other: these measure, kill and train, and would disturb one another.
-        checks.append(("slow tests", [str(BIN / "pytest"), "-m", "slow", "--durations=5"]))
+        # A file's tests one after the other: they kill and train, and share what they start.
+        slow = [str(BIN / "pytest"), "-n", pytest[2], "--dist", "loadfile"]
+        checks.append(("slow tests", [*slow, "-m", "slow", "--durations=5"]))
     return checks
 
 

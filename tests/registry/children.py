@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from dubflow.errors import DubflowError
+from dubflow.registry.history import Change
 from dubflow.registry.journal import Journal
 from dubflow.registry.models import open_registry
 from dubflow.registry.promoting import promote, rollback
 from dubflow.registry.registering import register
+from dubflow.registry.tracking_store import store_of
 
 PRELOADED = [
     "mlflow.tracking",
@@ -92,3 +94,13 @@ def dying(uri: str, what: str, words: dict[str, Any], owner: str, name: str, aft
     killed({"client": MlflowClient, "journal": Journal}[owner], name, after)
     registry = open_registry(uri, note=lambda text: None)
     {"register": register, "promote": promote, "rollback": rollback}[what](registry, **words)
+
+
+def grown(uri: str, versions: int, who: str, barrier: Barrier, wins: Queue[tuple[str, int]]) -> None:
+    """Register many versions as fast as possible, trying again whenever somebody else was quicker."""
+    mine, lost = Journal(store_of(uri, Path("run"))), 0
+    barrier.wait(60)
+    for number in range(versions):
+        while not mine.append(mine.state("m").registered(1 + number, "ab" * 32, Change(by=who, at="now"))):
+            lost += 1
+    wins.put((who, lost))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing
-from multiprocessing.queues import Queue
-from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,7 @@ from dubflow.errors import BadInput, OurFault, WrongUse
 from dubflow.registry.history import Change, State
 from dubflow.registry.journal import TABLE, Journal
 from dubflow.registry.tracking_store import store_of
-from registry.children import processes
+from registry.children import grown, processes
 
 CHANGE = Change(by="ann", at="2026-01-01T00:00:00+00:00")
 
@@ -28,16 +26,6 @@ def database(tmp_path: Path) -> Path:
 
 def journal(database: Path) -> Journal:
     return Journal(store_of(f"sqlite:///{database}", database.parent / "run"))
-
-
-def grown(uri: str, versions: int, who: str, barrier: Barrier, wins: Queue[tuple[str, int]]) -> None:
-    """Register many versions as fast as possible, trying again whenever somebody else was quicker."""
-    mine, lost = Journal(store_of(uri, Path("run"))), 0
-    barrier.wait(60)
-    for number in range(versions):
-        while not mine.append(mine.state("m").registered(1 + number, "ab" * 32, Change(by=who, at="now"))):
-            lost += 1
-    wins.put((who, lost))
 
 
 @pytest.mark.slow

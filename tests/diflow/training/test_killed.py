@@ -46,7 +46,7 @@ def test_killed_at_any_step_it_goes_on_to_the_same_weights(
     one, other = (read_metrics(tmp_path / name / "logs" / "metrics.jsonl") for name in ("whole", "killed"))
     assert one == other
     assert {path.suffix for path in (tmp_path / "killed").rglob("*") if path.is_file()} <= {
-        ".json", ".jsonl", ".safetensors", ".md", "",
+        ".json", ".jsonl", ".safetensors", ".md", ".yaml", ".csv", "",
     }  # fmt: skip
 
 
