@@ -21,6 +21,7 @@ def preset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_tier_is_built_found_and_shown(answer: Answer, preset: Path, tmp_path: Path) -> None:
     out = tmp_path / "standard"
     words = ("benchmark", "build", "standard", "--out", out, "--preset", preset, "--workers", "1")
