@@ -46,6 +46,7 @@ def test_fit_says_what_it_made_and_what_it_loses(codec: Path, speech: Path, answ
     assert answer("codec", "fit", speech, "--out", codec, exit_code=2)["error"]["code"] == "speech.codec_folder_exists"
 
 
+@pytest.mark.slow
 def test_fit_twice_gives_the_same_codec(codec: Path, speech: Path, tmp_path: Path, answer: Answer) -> None:
     again = answer("codec", "fit", speech, "--out", tmp_path / "again", "--seed", "4")
     assert again["id"] == read_card(codec).id
@@ -92,6 +93,7 @@ def test_conversion_refuses_what_is_no_checkpoint(tmp_path: Path, answer: Answer
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_prepare_with_a_codec_keeps_its_tokens(codec: Path, corpus: Path, tmp_path: Path, answer: Answer) -> None:
     out = tmp_path / "prepared"
     words = ("prepare", corpus, "--out", out, "--codec", codec, "--workers", "2")

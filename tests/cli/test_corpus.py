@@ -89,6 +89,7 @@ def test_a_split_list_needs_its_split(corpus: Path, tmp_path: Path, answer: Answ
     assert answer(*words, exit_code=2)["error"]["code"] == "cli.bad_split_list"
 
 
+@pytest.mark.slow
 def test_prepare_twice_does_the_work_once(corpus: Path, tmp_path: Path, answer: Answer) -> None:
     out = tmp_path / "prepared"
     assert answer("prepare", corpus, "--out", out, "--dry-run") == {"clips": 4, "found": 0, "to_do": 4}
@@ -105,6 +106,7 @@ def finished_clips(folder: Path) -> list[Path]:
     return list(folder.glob("c/.rows/*/[!.]*.json"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_a_render_leaves_whole_clips_only_and_the_next_run_goes_on(
     number: signal.Signals, tmp_path: Path, answer: Answer

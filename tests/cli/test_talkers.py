@@ -55,6 +55,7 @@ def test_a_corpus_with_nobody_to_learn_from_is_refused(voices: Path, tmp_path: P
     assert answer(*words, exit_code=3)["error"]["code"] == "speech.too_little_speech"
 
 
+@pytest.mark.slow
 def test_prepared_voices_have_everything_but_a_face(voices: Path, codec: Path, tmp_path: Path, answer: Answer) -> None:
     out = tmp_path / "prepared"
     report = answer("prepare", voices, "--out", out, "--codec", codec, "--workers", "1")

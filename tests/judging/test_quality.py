@@ -120,6 +120,7 @@ def test_what_stoi_cannot_judge(pair: tuple[np.ndarray, np.ndarray], code: str) 
     assert caught.value.code == code
 
 
+@pytest.mark.slow
 def test_dnsmos_hears_noise_and_not_level(dnsmos: Dnsmos, speech: np.ndarray, noise: np.ndarray) -> None:
     clean, noisy = dnsmos.judge(speech), dnsmos.judge(speech + noise)
     silent = dnsmos.judge(np.zeros_like(speech))
