@@ -25,8 +25,9 @@ import soxr
 import torch
 
 from dubflow.corpora.manifest import CorpusManifest, read_manifest
+from dubflow.judging.judge_folder import WEIGHTS
 from dubflow.judging.phone_judge.augmentation import noise, nothing_said
-from dubflow.judging.phone_judge.facts import PACKAGED, PHONE_SYMBOLS, WEIGHTS, PhoneModelFacts
+from dubflow.judging.phone_judge.facts import PACKAGED, PHONE_SYMBOLS, PhoneModelFacts
 from dubflow.judging.phone_judge.material import SpokenClip, read_spoken, symbol_counts, voices_in
 from dubflow.judging.phone_judge.rates import phone_errors
 from dubflow.judging.phone_judge.recogniser import PhoneRecogniser

@@ -11,9 +11,10 @@ import pytest
 
 from dubflow.corpora.tensorfile import TensorFile, write_tensors
 from dubflow.errors import BadInput
+from dubflow.judging.judge_folder import FACTS, WEIGHTS
 from dubflow.judging.phone_judge.facts import TrainedVoice
 from dubflow.judging.sync_judge.encoder import SmallSync
-from dubflow.judging.sync_judge.facts import FACTS, PACKAGED, WEIGHTS, SyncFacts, SyncSettings, sync_digest, sync_pin
+from dubflow.judging.sync_judge.facts import PACKAGED, SyncFacts, SyncSettings, sync_digest, sync_pin
 
 VOICE = TrainedVoice(variant="anika", pitch=68)
 

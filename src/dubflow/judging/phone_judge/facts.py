@@ -15,12 +15,12 @@ from pydantic import Field, ValidationError, field_validator
 from dubflow.config import Strict
 from dubflow.errors import BadInput, missing_extra
 from dubflow.judging.card.rows import JudgePin
+from dubflow.judging.judge_folder import FACTS, WEIGHTS
 from dubflow.judging.phone_judge.hearing import QUIETEST_DB, RANGE_DB
 from dubflow.media.digest import sha256_file
 from dubflow.speech.inventory import PHONES, SYMBOLS
 
 FORMAT: Literal["dubflow.phone-judge/1"] = "dubflow.phone-judge/1"
-FACTS, WEIGHTS, CARD, LINEAGE = "model.json", "model.safetensors", "card.md", "lineage.json"
 
 PHONE_SYMBOLS: tuple[str, ...] = tuple(symbol for symbol in SYMBOLS if symbol in PHONES)
 """Every phone of the inventory in its order: what a new model tells apart."""

@@ -1,12 +1,4 @@
-"""The small judge, opened from a folder; and the folder, written after training.
-
-===================== ==================================================================
-``model.safetensors`` both towers, float16
-``model.json``        :class:`dubflow.judging.sync_judge.facts.SyncFacts`
-``card.md``           for a person
-``lineage.json``      what it was made from and how
-===================== ==================================================================
-"""
+"""The small judge, opened from a folder as :mod:`dubflow.judging.judge_folder` says; and written after training."""
 
 from __future__ import annotations
 
@@ -19,21 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dubflow.atomic import write_json, write_text
-from dubflow.corpora.tensorfile import write_tensors
-from dubflow.errors import BadInput
 from dubflow.judging.full.weights import load_into, read_state
+from dubflow.judging.judge_folder import WEIGHTS, write_judge_folder
 from dubflow.judging.sync_judge.crops import heard, seen
-from dubflow.judging.sync_judge.facts import (
-    CARD,
-    FACTS,
-    LINEAGE,
-    PACKAGED,
-    WEIGHTS,
-    SyncFacts,
-    read_sync_facts,
-    sync_digest,
-)
+from dubflow.judging.sync_judge.facts import PACKAGED, SyncFacts, read_sync_facts, sync_digest
 from dubflow.judging.sync_judge.network import SyncNetwork
 from dubflow.judging.syncnet import WINDOW, SyncScore, sync_score
 
@@ -124,16 +105,4 @@ def write_sync_judge(
     Raises:
         BadInput: ``judging.bad_weights`` for weights that are not finite in float16.
     """
-    arrays = {name: value.detach().numpy().astype(np.float16) for name, value in network.state_dict().items()}
-    broken = sorted(name for name, array in arrays.items() if not np.isfinite(array).all())
-    if broken:
-        raise BadInput(
-            "judging.bad_weights", f"Weights are not finite in float16: {', '.join(broken[:3])}.", "Train it again."
-        )
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / FACTS).unlink(missing_ok=True)
-    write_tensors(folder / WEIGHTS, arrays, {"format": "pt"})
-    write_json(folder / LINEAGE, dict(lineage))
-    write_text(folder / CARD, card.rstrip("\n") + "\n")
-    write_json(folder / FACTS, facts.model_dump(mode="json"))
+    write_judge_folder(folder, network, facts, card=card, lineage=lineage)

@@ -14,12 +14,12 @@ from pydantic import Field, ValidationError
 from dubflow.config import Strict
 from dubflow.errors import BadInput, missing_extra
 from dubflow.judging.card.rows import JudgePin
+from dubflow.judging.judge_folder import FACTS, WEIGHTS
 from dubflow.judging.phone_judge.facts import TrainedVoice
 from dubflow.judging.sync_judge.crops import CUT, RANGE_DB
 from dubflow.media.digest import sha256_file
 
 FORMAT: Literal["dubflow.small-sync/1"] = "dubflow.small-sync/1"
-FACTS, WEIGHTS, CARD, LINEAGE = "model.json", "model.safetensors", "card.md", "lineage.json"
 PACKAGED = Path(__file__).parents[1] / "weights" / "sync"
 """The judge that comes with the package."""
 NEAR_PITCH = 6
