@@ -112,6 +112,18 @@ EXTRAS = {
     "model_signing": "registry",
     "kfp": "pipelines",
     "dvc": "data",
+    "diffusers": "incontext",
+    "peft": "incontext",
+    "accelerate": "incontext",
+    "pytriton": "serving",
+    "tritonclient": "serving",
+    "prometheus_client": "serving",
+    "fastapi": "gateway",
+    "uvicorn": "gateway",
+    "sqlalchemy": "gateway",
+    "httpx": "gateway",
+    "c2pa": "gateway",
+    "opentelemetry": "telemetry",
 }
 """Importable modules that only an extra brings, and which."""
 

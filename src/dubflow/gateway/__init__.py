@@ -1,0 +1,1 @@
+"""The HTTP API: dubs, jobs, keys, consent, provenance, metrics."""

@@ -1,0 +1,1 @@
+"""What runs inside and around Triton: export, launcher, watchdog, client."""
