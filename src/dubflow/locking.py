@@ -9,21 +9,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dubflow.errors import WrongUse
+from dubflow.errors import DubflowError
 
 LOCK = ".lock"
 _LOOK_S = 0.05
 
 
 @contextmanager
-def alone_in(folder: Path, refusal: WrongUse, patience_s: float = 0.0) -> Iterator[None]:
+def alone_in(folder: Path, refusal: DubflowError, patience_s: float = 0.0) -> Iterator[None]:
     """Hold the folder's lock, making the folder first; the system releases it when this process ends, however it ends.
 
     Args:
         patience_s: how long to wait for another process that holds it, such as one that is ending.
 
     Raises:
-        WrongUse: ``refusal``, when another process holds it still.
+        DubflowError: ``refusal``, when another process holds it still.
     """
     until = time.monotonic() + patience_s
     folder.mkdir(parents=True, exist_ok=True)
