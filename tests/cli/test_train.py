@@ -52,7 +52,7 @@ def test_it_trains_answers_and_is_found_finished(room: Room, tmp_path: Path, ans
     assert (steps[0], steps[-1]) == ("step", str(STEPS))
     assert answer(*words, "--seed", "3")["found"]
     refused = answer(*words, "--seed", "4", exit_code=2)
-    assert refused["error"]["code"] == "diflow.other_run"
+    assert refused["error"]["code"] == "training.other_run"
 
 
 def test_what_is_put_wrongly_is_refused(room: Room, tmp_path: Path, answer: Answer) -> None:

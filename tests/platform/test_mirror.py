@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from diflow.training.room import STEPS, Room, Running, equal, shared_room, weights
-from dubflow.diflow.training.checkpoints import checkpoint_path, checkpoints, step_of
 from dubflow.diflow.training.run import TrainReport, train
 from dubflow.errors import OurFault, WrongUse
 from dubflow.platform.mirror import Mirror, mirrored
 from dubflow.platform.storage import Storage
 from dubflow.tracking import read_metrics
+from dubflow.training.checkpoints import checkpoint_path, checkpoints, step_of
 from fake_s3 import running
 
 Uri = Callable[[str], str]

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from diflow.training.room import Room, equal, greatest_difference, shared_room, weights
-from dubflow.diflow.training.checkpoints import checkpoints, step_of
 from dubflow.diflow.training.run import train
 from dubflow.platform.steps.verbs import run_verb
 from dubflow.platform.training_command import launcher_of, training_words
 from dubflow.tracking import read_metrics
+from dubflow.training.checkpoints import checkpoints, step_of
 
 pytestmark = pytest.mark.slow
 

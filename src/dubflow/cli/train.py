@@ -17,11 +17,11 @@ from dubflow.cli.output import DryRun, Json, emit, print_table
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from dubflow.diflow.training.fitting import Bring
     from dubflow.diflow.training.run import Record, TrainReport
     from dubflow.diflow.training.task import Task
     from dubflow.progress import Progress
     from dubflow.tracking import RunLog
+    from dubflow.training.resuming import Bring
 
 app = typer.Typer(help="Training, with exact resumption.", no_args_is_help=True)
 
@@ -134,11 +134,11 @@ def _with(settings: Any, given: Mapping[str, int | str | None]) -> Any:
 
 
 def _run(task: Task, out: Path, track: str | None, mirror: str | None, as_json: bool, dry_run: bool) -> None:
-    from dubflow.diflow.training.processes import launched, process_rank
     from dubflow.diflow.training.run import survey
     from dubflow.diflow.training.run import train as train_stage
     from dubflow.parallel import end_with_parent
     from dubflow.progress import Silent, reporting
+    from dubflow.training.processes import launched, process_rank
 
     if dry_run:
         plan = survey(task, out)

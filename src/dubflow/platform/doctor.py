@@ -211,7 +211,7 @@ def _bfloat16() -> str:
     """Where training would use it."""
     import torch
 
-    from dubflow.diflow.training.devices import has_bf16
+    from dubflow.training.devices import has_bf16
 
     if torch.cuda.is_available():
         name = torch.cuda.get_device_name()

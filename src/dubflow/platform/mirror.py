@@ -22,14 +22,14 @@ from typing import Any
 
 from dubflow.atomic import atomic_dir
 from dubflow.diflow.stored import FACTS
-from dubflow.diflow.training.checkpoints import checkpoint_path, checkpoints, latest_checkpoint, step_of
-from dubflow.diflow.training.processes import process_rank
-from dubflow.diflow.training.task import RUN
 from dubflow.errors import BadInput, OurFault, WrongUse
 from dubflow.locking import alone_in
 from dubflow.media.digest import sha256_file
 from dubflow.platform.storage import Storage
 from dubflow.tracking import METRICS, PARAMETERS
+from dubflow.training.checkpoints import checkpoint_path, checkpoints, latest_checkpoint, step_of
+from dubflow.training.claims import RUN
+from dubflow.training.processes import process_rank
 
 KEPT = 2
 MODEL = "model"

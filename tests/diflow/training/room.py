@@ -216,8 +216,8 @@ def _run(words: list[str], told: Path, environment: Mapping[str, str], death: tu
 
 def _will_die(where: str, number: int) -> None:
     """Let this process kill itself with SIGKILL in a batch, or when half of a checkpoint is written."""
-    from dubflow.diflow.training import checkpoints
     from dubflow.diflow.training.modules import StageModule
+    from dubflow.training import checkpoints
 
     place, name = (StageModule, "training_step") if where == "batch" else (checkpoints, "save_file")
     original, count = getattr(place, name), itertools.count(1)

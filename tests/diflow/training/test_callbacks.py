@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from dubflow.diflow.training.callbacks import Averaging, Checkpoints, Logging, at_rest
-from dubflow.diflow.training.checkpoints import checkpoint_path, checkpoints
+from dubflow.diflow.training.callbacks import Averaging, at_rest
 from dubflow.progress import Silent
+from dubflow.training.callbacks import Checkpoints, Logging
+from dubflow.training.checkpoints import checkpoint_path, checkpoints
 
 
 class Scalar(nn.Module):

@@ -9,9 +9,9 @@ import pytest
 
 from diflow.training.room import Room, Running, equal, weights
 from dubflow.atomic import PARTIAL
-from dubflow.diflow.training.checkpoints import checkpoints, step_of
 from dubflow.diflow.training.run import train
 from dubflow.tracking import read_metrics
+from dubflow.training.checkpoints import checkpoints, step_of
 
 pytestmark = pytest.mark.slow
 

@@ -17,13 +17,13 @@ from diflow.training.room import NETS, STEPS, Clip, Room, clips_of, equal, great
 from dubflow.corpora.prepared import PreparedSet
 from dubflow.diflow.nets.settings import NetSettings
 from dubflow.diflow.stored import load_model
-from dubflow.diflow.training.checkpoints import checkpoints, step_of
 from dubflow.diflow.training.run import TrainReport, survey, train
-from dubflow.diflow.training.task import RUN
 from dubflow.errors import BadInput, DubflowError, OurFault, WrongUse
 from dubflow.locking import alone_in
 from dubflow.progress import Silent
 from dubflow.tracking import FolderLog, read_metrics
+from dubflow.training.checkpoints import checkpoints, step_of
+from dubflow.training.claims import RUN
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ def test_a_training_goes_on_from_a_stored_model_of_its_stage(room: Room, finishe
     moved = train(replace(room.task(steps=1), start=finished.model), tmp_path / "moved")
     assert greatest_difference(weights(moved.model), weights(finished.model)) > 1e-4
     assert "start" in json.loads((tmp_path / "moved" / RUN).read_text())
-    refused("diflow.other_run", WrongUse, room.task(steps=1), tmp_path / "moved")
+    refused("training.other_run", WrongUse, room.task(steps=1), tmp_path / "moved")
     dubber = replace(room.task("dubber", teacher=finished.model), start=finished.model)
     refused("diflow.wrong_stage", WrongUse, dubber, tmp_path / "dubber")
     other = NetSettings.model_validate(NETS | {"width": 2 * int(NETS["width"])})
@@ -167,20 +167,20 @@ def test_a_training_goes_on_from_a_stored_model_of_its_stage(room: Room, finishe
 
 def test_another_run_is_refused_with_what_differs(room: Room, finished: TrainReport, tmp_path: Path) -> None:
     out = finished.model.parent
-    told = refused("diflow.other_run", WrongUse, room.task(steps=13, seed=5), out).headline
+    told = refused("training.other_run", WrongUse, room.task(steps=13, seed=5), out).headline
     assert "settings.steps (12 there, 13 here)" in told
     assert "settings.seed (0 there, 5 here)" in told
     assert "batch_items" not in told
     data = write_set(tmp_path / "data", room.codec_id, clips_of(room.speaker, 8))
-    assert "data (" in refused("diflow.other_run", WrongUse, room.task(data=data), out).headline
+    assert "data (" in refused("training.other_run", WrongUse, room.task(data=data), out).headline
     assert "stage (tts there, dubber here)" in refused(
-        "diflow.other_run", WrongUse, room.task("dubber", teacher=finished.model), out
+        "training.other_run", WrongUse, room.task("dubber", teacher=finished.model), out
     ).headline  # fmt: skip
     with pytest.raises(WrongUse, match="these differ"):
         survey(room.task(seed=5), out)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / RUN).write_text("{")
-    refused("diflow.other_run", WrongUse, room.task(), tmp_path / "broken")
+    refused("training.other_run", WrongUse, room.task(), tmp_path / "broken")
 
 
 def test_where_it_runs_may_change(room: Room, finished: TrainReport) -> None:
@@ -194,7 +194,7 @@ def test_where_it_runs_may_change(room: Room, finished: TrainReport) -> None:
 
 def test_a_busy_folder_is_refused(room: Room, tmp_path: Path) -> None:
     with alone_in(tmp_path, WrongUse("test.busy", "never")):
-        refused("diflow.run_is_busy", WrongUse, room.task(), tmp_path)
+        refused("training.run_is_busy", WrongUse, room.task(), tmp_path)
 
 
 def test_clips_that_cannot_be_learnt_from_are_counted_by_reason(room: Room, tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ def test_numbers_that_are_none_end_the_run_and_name_the_clips(
 
         original = torch.nn.utils.clip_grad_norm_
         monkeypatch.setattr("torch.nn.utils.clip_grad_norm_", poisoned)
-    error = refused("diflow.loss_not_finite", OurFault, task, out)
+    error = refused("training.loss_not_finite", OurFault, task, out)
     step = error.details["step"]
     assert f"of step {step}" in error.headline
     assert ("The gradient" in error.headline) == (what == "gradient")
@@ -263,7 +263,7 @@ def test_numbers_that_are_none_end_the_run_and_name_the_clips(
     assert what == "gradient" or "c/2" in named
     assert [step_of(path) for path in checkpoints(out / "checkpoints")] == [s for s in (step - 2, step - 1) if s > 0]
     assert not (out / "model").exists()
-    again = refused("diflow.loss_not_finite", OurFault, task, out) if what == "loss" else None
+    again = refused("training.loss_not_finite", OurFault, task, out) if what == "loss" else None
     assert again is None or again.details == error.details, "the same batch, once more"
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from diflow.training.room import Room, clips_of, greatest_difference, run_on, weights, write_set
-from dubflow.diflow.training.checkpoints import checkpoint_path, checkpoints, step_of
 from dubflow.diflow.training.run import train
 from dubflow.tracking import read_metrics
+from dubflow.training.checkpoints import checkpoint_path, checkpoints, step_of
 
 pytestmark = pytest.mark.slow
 

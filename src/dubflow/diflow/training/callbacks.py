@@ -1,131 +1,23 @@
-"""What happens beside the steps: the log, checkpoints, averaged weights, validation."""
+"""What happens beside DiFlowDubber's steps: averaged weights and validation."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
 from dubflow.diflow.stored import Network
-from dubflow.diflow.training.checkpoints import checkpoint_path, checkpoints
 from dubflow.diflow.training.modules import StageModule
-from dubflow.diflow.training.processes import mean_of_all
-from dubflow.diflow.training.sharding import is_sharded, like, local, whole
-from dubflow.progress import Progress
-from dubflow.tracking import RunLog
-
-_KEPT = 2
+from dubflow.training.callbacks import EveryStep
+from dubflow.training.sharding import is_sharded, like, local, whole
 
 
-class _EveryStep(Callback):
-    """Calls :meth:`stepped` once an optimiser step, however many batches make one."""
-
-    _last = -1
-
-    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """A resumed run has done its steps so far."""
-        self._last = trainer.global_step
-
-    def on_train_batch_end(
-        self, trainer: lightning.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """After each batch; steps are counted by the trainer."""
-        self.batched(trainer, pl_module)
-        if trainer.global_step != self._last:
-            self._last = trainer.global_step
-            self.stepped(trainer, pl_module, trainer.global_step)
-
-    def batched(self, trainer: lightning.Trainer, module: StageModule) -> None:
-        """After each batch."""
-
-    def stepped(self, trainer: lightning.Trainer, module: StageModule, step: int) -> None:
-        """After step ``step``, counted from 1."""
-
-
-class Logging(_EveryStep):
-    """Means of the loss parts over ``every`` steps and all processes, to the log and to the person who waits.
-
-    The sums so far are part of a checkpoint, so the log of a run that was killed is that of one that was not.
-    """
-
-    def __init__(self, log: RunLog, progress: Progress, every: int) -> None:
-        self.record, self.progress, self.every = log, progress, every
-        self._sums: dict[str, float] = defaultdict(float)
-        self._batches = 0
-
-    def batched(self, trainer: lightning.Trainer, module: StageModule) -> None:
-        """Add up."""
-        parts = module.parts
-        if parts is None:
-            return
-        self._batches += 1
-        losses = {"loss": parts.total, **parts.values}
-        for name, value in ({name: float(part) for name, part in losses.items()} | dict(parts.counts)).items():
-            self._sums[name] += value
-
-    def stepped(self, trainer: lightning.Trainer, module: StageModule, step: int) -> None:
-        """Say where it stands."""
-        self.progress.advance()
-        if step % self.every and step != trainer.max_steps:
-            return
-        means = self._means(module)
-        rate = max(group["lr"] for group in trainer.optimizers[0].param_groups)
-        beside = {"rate": float(rate), "gradient": float(0 if module.gradient is None else module.gradient)}
-        self.record.metrics({f"train/{name}": value for name, value in (means | beside).items()}, step)
-        shown = ["loss", *(module.parts.values if module.parts else ())]
-        self.progress.note(
-            f"step {step}/{trainer.max_steps}: {spelled({name: means[name] for name in shown})} (rate {rate:.1e})"
-        )
-        self._sums.clear()
-        self._batches = 0
-
-    def _means(self, module: StageModule) -> dict[str, float]:
-        sums = torch.tensor([*self._sums.values(), self._batches], dtype=torch.float64)
-        *totals, batches = mean_of_all(sums.to(module.device)).tolist()
-        return {name: total / max(1.0, batches) for name, total in zip(self._sums, totals, strict=True)}
-
-    def state_dict(self) -> dict[str, Any]:
-        """For the checkpoint."""
-        return {"sums": dict(self._sums), "batches": self._batches}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """From the checkpoint."""
-        self._sums.update(state_dict["sums"])
-        self._batches = state_dict["batches"]
-
-
-def spelled(values: dict[str, float]) -> str:
-    """Numbers by name, for a line of the log."""
-    return " ".join(f"{name} {value:.3f}" for name, value in values.items())
-
-
-class Checkpoints(_EveryStep, Checkpoint):
-    """A checkpoint every so many steps; the last two are kept. Lightning runs it after all other callbacks."""
-
-    def __init__(self, folder: Path, every: int, flush: Callable[[], None] | None = None) -> None:
-        """``flush`` writes down what the log still has in memory: steps before a checkpoint are not done again."""
-        self.folder, self.every, self.flush = folder, every, flush
-
-    def stepped(self, trainer: lightning.Trainer, module: StageModule, step: int) -> None:
-        """Save, then forget the oldest."""
-        if step % self.every and step != trainer.max_steps:
-            return
-        if self.flush is not None:
-            self.flush()
-        trainer.save_checkpoint(checkpoint_path(self.folder, step))
-        if trainer.is_global_zero:
-            for old in checkpoints(self.folder)[:-_KEPT]:
-                old.unlink(missing_ok=True)
-
-
-class Averaging(_EveryStep):
+class Averaging(EveryStep):
     r"""An exponential moving average of the weights, saved with the run and used for all that is shown.
 
     After the first step it is the weights, after each further one :math:`\bar w \leftarrow d \bar w + (1 - d) w`.
@@ -191,7 +83,7 @@ def at_rest(network: nn.Module) -> Iterator[None]:
         network.train()
 
 
-class Validation(_EveryStep):
+class Validation(EveryStep):
     """Every so many steps, and at the end: whatever ``validate`` does, with the weights that would be the result.
 
     It draws no number that training draws, so that a run with other validations gives the same weights.

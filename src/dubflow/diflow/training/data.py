@@ -16,10 +16,10 @@ from dubflow.corpora.manifest import Split
 from dubflow.corpora.prepared import PreparedSet
 from dubflow.diflow.flow.vocabulary import Vocabulary
 from dubflow.diflow.training.batches import DubbingBatch, SpeechBatch, dubbing_batch, speech_batch
-from dubflow.diflow.training.plan import BatchPlan, PlannedBatches
 from dubflow.diflow.training.settings import TrainSettings
 from dubflow.errors import BadInput
 from dubflow.speech.durations import TOKEN_RATE
+from dubflow.training.plan import BatchPlan, PlannedBatches
 
 _SPEECH = ("phones", "stress", "token_durations", "prosody", "content", "acoustic", "speaker")
 _PICTURE = ("lip", "face", "frame_durations")

@@ -17,7 +17,9 @@ from torch import Tensor
 
 from dubflow.diflow.flow.noise import generators, seed_of
 from dubflow.diflow.flow.path import corrupt, draw_times
+from dubflow.diflow.nets.dit import DitBlock
 from dubflow.diflow.nets.dubber import DubberNetwork, DubberTargets, dubbing_loss
+from dubflow.diflow.nets.fft import FftStack
 from dubflow.diflow.nets.grid import inside_of, masked_mean
 from dubflow.diflow.nets.losses import LossParts
 from dubflow.diflow.nets.prompt import Reference, crop_reference
@@ -26,10 +28,10 @@ from dubflow.diflow.nets.tts import TtsNetwork, tts_loss
 from dubflow.diflow.stored import Network
 from dubflow.diflow.training.batches import DubbingBatch, SpeechBatch, moved
 from dubflow.diflow.training.optimisation import optimiser
-from dubflow.diflow.training.processes import all_true, from_all
 from dubflow.diflow.training.settings import DubberTraining, TrainSettings, TtsTraining
-from dubflow.diflow.training.sharding import shard, whole
-from dubflow.errors import OurFault
+from dubflow.training.processes import all_true, from_all
+from dubflow.training.sharding import shard, whole
+from dubflow.training.steps import count_batches, not_finite
 
 
 class StageModule(lightning.LightningModule):
@@ -71,7 +73,7 @@ class StageModule(lightning.LightningModule):
         """The loss of one batch.
 
         Raises:
-            OurFault: ``diflow.loss_not_finite``, in every process when it is so in one.
+            OurFault: ``training.loss_not_finite``, in every process when it is so in one.
         """
         speech = self.speech(batch)
         torch.manual_seed(seed_of(self.settings.seed, "dropout", speech.number))
@@ -96,7 +98,7 @@ class StageModule(lightning.LightningModule):
         """Clip to ``clip_norm``, over all processes where the weights are in shards.
 
         Raises:
-            OurFault: ``diflow.loss_not_finite`` when the gradients are no numbers; the clips of the step are named.
+            OurFault: ``training.loss_not_finite`` when the gradients are no numbers; the clips of the step are named.
         """
         trained = [p for p in self.network.parameters() if p.requires_grad]
         self.gradient = whole(torch.nn.utils.clip_grad_norm_(trained, self.settings.clip_norm))
@@ -106,15 +108,12 @@ class StageModule(lightning.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Lightning counts batches; another number of processes takes another number of them for a step."""
-        done = checkpoint["global_step"] * self.settings.accumulate
-        for count in ("total", "current"):
-            progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"][count]
-            progress |= {"ready": done, "started": done, "processed": done, "completed": done - 1}
+        count_batches(checkpoint, self.settings.accumulate)
 
     def configure_model(self) -> None:
         """Cut the weights into shards where the strategy is to."""
         if self.device_mesh is not None:
-            shard(self.network, self.device_mesh)
+            shard(self.network, self.device_mesh, (DitBlock, FftStack))
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Lightning's own way copies and then fills objects, which frozen ones refuse."""
@@ -123,18 +122,6 @@ class StageModule(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW and its schedule."""
         return optimiser(self.network, self.settings)
-
-
-def not_finite(what: str, step: int, figures: dict[str, float], clips: Sequence[str]) -> OurFault:
-    """The error that ends a training whose numbers are none."""
-    listed = ", ".join(f"{name} {value:g}" for name, value in figures.items())
-    return OurFault(
-        "diflow.loss_not_finite",
-        f"{what} of step {step + 1} is not finite ({listed}); its clips: {', '.join(clips[:32])}.",
-        "The last checkpoint is kept. Look at these clips, lower the learning rate, or train in fp32.",
-        step=step + 1,
-        clips=list(clips),
-    )
 
 
 class TtsModule(StageModule):

@@ -30,17 +30,19 @@ from dubflow.diflow.nets.groups import group_lines
 from dubflow.diflow.nets.tts import TtsNetwork
 from dubflow.diflow.stored import FACTS, ModelFacts, Network, Stage, save_model
 from dubflow.diflow.training.card import card, lineage
-from dubflow.diflow.training.checkpoints import latest_checkpoint, step_of
 from dubflow.diflow.training.data import PreparedData
-from dubflow.diflow.training.fitting import Bring, Fitting
+from dubflow.diflow.training.fitting import Fitting
 from dubflow.diflow.training.modules import DubberModule, StageModule, TtsModule
-from dubflow.diflow.training.processes import launched, process_rank
 from dubflow.diflow.training.settings import TtsTraining
-from dubflow.diflow.training.task import Task, adopted, begun, claim, sized
+from dubflow.diflow.training.task import Task, adopted, begun, sized
 from dubflow.errors import BadInput, WrongUse
 from dubflow.locking import alone_in
 from dubflow.progress import Progress, Silent
 from dubflow.tracking import METRICS, RunLog, write_curves
+from dubflow.training.checkpoints import latest_checkpoint, step_of
+from dubflow.training.claims import claim
+from dubflow.training.processes import launched, process_rank
+from dubflow.training.resuming import Bring
 
 
 @dataclass(frozen=True)
@@ -100,15 +102,15 @@ def train(
         bring: called in a process whose folder is not that of the first and lacks what the first goes on from.
 
     Raises:
-        WrongUse: ``diflow.other_run`` when ``out`` holds a run of other settings or data, ``diflow.run_is_busy``,
-            ``diflow.no_gpu``, and those of :class:`Task`.
+        WrongUse: ``training.other_run`` when ``out`` holds a run of other settings or data, ``training.run_is_busy``,
+            ``training.no_gpu``, and those of :class:`Task`.
         BadInput: ``diflow.nothing_to_train_on``, and those of the prepared set, the codec and the teacher.
-        OurFault: ``diflow.loss_not_finite``, ``diflow.checkpoint_not_here``.
+        OurFault: ``training.loss_not_finite``, ``training.checkpoint_not_here``.
     """
     started = time.monotonic()
     progress = progress or Silent()
     first = process_rank() == 0
-    busy = WrongUse("diflow.run_is_busy", f"Another process trains in {out}.", "Wait for it, or name another --out.")
+    busy = WrongUse("training.run_is_busy", f"Another process trains in {out}.", "Wait for it, or name another --out.")
     # Processes that are started in the place of lost ones may come before those are quite gone.
     with alone_in(out, busy, patience_s=_ENDING_S if launched() else 0.0) if first else nullcontext():
         prepared = PreparedSet(task.data)

@@ -11,29 +11,24 @@ from typing import Literal
 
 from pydantic import Field
 
-from dubflow.config import Strict
 from dubflow.diflow.flow.loss import Scope
 from dubflow.diflow.nets.dubber import DubbingWeights
 from dubflow.diflow.nets.groups import LearningRates
 from dubflow.diflow.nets.tts import TtsWeights
+from dubflow.training.settings import RunSettings
 
 
-class TrainSettings(Strict):
+class TrainSettings(RunSettings):
     """What both stages have in common."""
 
-    steps: int = Field(300_000, ge=1, description="Optimiser steps in all.")
     batch_items: int = Field(16, ge=1, description="Clips of a batch, on each device.")
     batch_tokens: int | None = Field(
         None, ge=1, description="Tokens of a batch, padding included, at most; None for no such limit."
     )
-    accumulate: int = Field(1, ge=1, description="Batches of each device whose gradients make a step.")
     rates: LearningRates = Field(LearningRates(), description="Learning rates by part.")
     warmup_share: float = Field(0.1, ge=0, lt=1, description="Share of the steps in which the rate rises from 0.")
     decay: Literal["cosine", "constant"] = Field("cosine", description="What the rate does after the warm-up.")
     final_share: float = Field(0.0, ge=0, le=1, description="Share of the rate that is left at the last step.")
-    weight_decay: float = Field(0.01, ge=0, description="AdamW's.")
-    betas: tuple[float, float] = Field((0.9, 0.999), description="AdamW's.")
-    clip_norm: float = Field(1.0, gt=0, description="Greatest norm of the gradients.")
     ema: float | None = Field(
         None, gt=0, lt=1, description="Decay of the moving average of the weights, which then is the result."
     )
@@ -42,22 +37,8 @@ class TrainSettings(Strict):
         0.3, gt=0, le=1, description="Length of the prompt as a share of the utterance it is cut from."
     )
     scope: Scope = Field("all", description="Positions that the flow's loss counts; the paper counts all.")
-    seed: int = Field(0, ge=0, description="Of weights, order, noise and dropout.")
-    validate_every: int = Field(5_000, ge=1, description="Steps between validations.")
     validate_clips: int = Field(32, ge=1, description="Clips whose loss is measured in a validation.")
     validate_aloud: int = Field(4, ge=0, description="Of these, clips that are spoken and drawn.")
-    checkpoint_every: int = Field(1_000, ge=1, description="Steps between checkpoints.")
-    log_every: int = Field(50, ge=1, description="Steps between lines of the log.")
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="auto: bf16 where the device has it, a processor with instructions for it too."
-    )
-    accelerator: Literal["auto", "cpu", "gpu"] = Field("auto", description="What to train on.")
-    devices: int = Field(1, ge=1, description="Devices (processes) of a node.")
-    nodes: int = Field(1, ge=1, description="Nodes; torchrun or the cluster starts them.")
-    strategy: Literal["ddp", "fsdp"] = Field(
-        "ddp", description="With several devices: copies or shards of the weights."
-    )
-    loader_workers: int = Field(0, ge=0, description="Processes that read batches ahead.")
 
 
 class TtsTraining(TrainSettings):

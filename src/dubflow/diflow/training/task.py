@@ -1,15 +1,13 @@
-"""What a training run is made from, and whether a folder holds that very run."""
+"""What a training run is made from."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dubflow.atomic import write_json
 from dubflow.corpora.prepared import PreparedSet
 from dubflow.diflow.nets.dubber import DubberNetwork
 from dubflow.diflow.nets.settings import NetSettings
@@ -21,20 +19,7 @@ from dubflow.media.digest import sha256_file
 from dubflow.speech.codecs import Codec
 from dubflow.speech.codecs.stored import load_codec
 
-RUN = "run.json"
 FORMAT = "dubflow.training/1"
-_NOT_THE_RUN = {
-    "accelerator",
-    "devices",
-    "nodes",
-    "strategy",
-    "precision",
-    "loader_workers",
-    "log_every",
-    "checkpoint_every",
-}
-"""Settings of where it runs and how often it says so; they may change when a run goes on. Devices may where the batches
-of a step stay as many: halve ``accumulate`` on twice the devices."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +56,12 @@ class Task:
         """
         index = prepared.index
         clips = sorted((clip, info.key, info.split or "") for clip, info in index.clips.items())
-        settings = self.settings.model_dump(mode="json", exclude=_NOT_THE_RUN)
-        settings["accumulate"] *= self.settings.devices * self.settings.nodes
         identity = {
             "format": FORMAT,
             "stage": self.stage,
             "preset": self.preset,
             "nets": self.nets.model_dump(mode="json"),
-            "settings": settings,
+            "settings": self.settings.identity(),
             "data": hashlib.sha256(json.dumps([index.codec, clips]).encode()).hexdigest(),
             "teacher": _weights_digest(self.teacher),
         }
@@ -213,49 +196,3 @@ def adopted(network: DubberNetwork, teacher: TtsNetwork) -> DubberNetwork:
             "Train both stages with one preset.",
         ) from error
     return network
-
-
-def claim(out: Path, identity: dict[str, Any], *, write: bool = True) -> None:
-    """Write ``run.json`` (or only look, without ``write``), or see that it names this very run.
-
-    Raises:
-        WrongUse: ``diflow.other_run`` with what differs.
-    """
-    path = out / RUN
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        if write:
-            write_json(path, identity)
-        return
-    except ValueError:
-        found = None
-    if found != json.loads(json.dumps(identity)):
-        there, here = flat(found if isinstance(found, dict) else {}), flat(identity)
-        differing = [
-            f"{name} ({_short(there.get(name, 'unset'))} there, {_short(here.get(name, 'unset'))} here)"
-            for name in sorted(there.keys() | here.keys())
-            if there.get(name, "unset") != here.get(name, "unset")
-        ]
-        raise WrongUse(
-            "diflow.other_run",
-            f"{out} holds another run; these differ: {', '.join(differing[:8]) or 'the format'}.",
-            "Name another --out, or the preset, data and teacher that this run began with.",
-            differing=differing,
-        )
-
-
-def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str | int | float | bool | None]:
-    """Nested settings as names with dots."""
-    leaves: dict[str, str | int | float | bool | None] = {}
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            leaves |= flat(value, f"{prefix}{name}.")
-        else:
-            leaves[prefix + name] = value if isinstance(value, str | int | float | bool | None) else json.dumps(value)
-    return leaves
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 40 else f"{text[:12]}…"

@@ -9,13 +9,13 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy
 
 from diflow.training.room import TRAIN
-from dubflow.diflow.training import devices
-from dubflow.diflow.training.checkpoints import SafetensorsCheckpoints
-from dubflow.diflow.training.devices import trainer
-from dubflow.diflow.training.processes import all_true, from_all, mean_of_all, process_rank
 from dubflow.diflow.training.settings import TrainSettings
-from dubflow.diflow.training.sharding import Shards
 from dubflow.errors import WrongUse
+from dubflow.training import devices
+from dubflow.training.checkpoints import SafetensorsCheckpoints
+from dubflow.training.devices import trainer
+from dubflow.training.processes import all_true, from_all, mean_of_all, process_rank
+from dubflow.training.sharding import Shards
 
 
 def made(tmp_path: Path, **changes: object) -> object:
@@ -47,7 +47,7 @@ def test_a_gpu_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(WrongUse) as refused:
         made(tmp_path, accelerator="gpu")
-    assert refused.value.code == "diflow.no_gpu"
+    assert refused.value.code == "training.no_gpu"
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
-from dubflow.diflow.training.checkpoints import SafetensorsCheckpoints
-from dubflow.diflow.training.settings import TrainSettings
-from dubflow.diflow.training.sharding import Shards
 from dubflow.errors import WrongUse
+from dubflow.training.checkpoints import SafetensorsCheckpoints
+from dubflow.training.settings import RunSettings
+from dubflow.training.sharding import Shards
 
 
 @contextmanager
@@ -33,16 +33,16 @@ def determinism_as_it_was() -> Iterator[None]:
         torch.utils.deterministic.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
 
 
-def trainer(settings: TrainSettings, out: Path, callbacks: Sequence[Callback]) -> lightning.Trainer:
+def trainer(settings: RunSettings, out: Path, callbacks: Sequence[Callback]) -> lightning.Trainer:
     """A trainer for one run.
 
     Raises:
-        WrongUse: ``diflow.no_gpu`` when a GPU is asked for and there is none.
+        WrongUse: ``training.no_gpu`` when a GPU is asked for and there is none.
     """
     gpu = settings.accelerator == "gpu" or (settings.accelerator == "auto" and torch.cuda.is_available())
     if settings.accelerator == "gpu" and not torch.cuda.is_available():
         raise WrongUse(
-            "diflow.no_gpu", "The settings ask for a GPU, and none is here.", "Use accelerator: auto, or run on one."
+            "training.no_gpu", "The settings ask for a GPU, and none is here.", "Use accelerator: auto, or run on one."
         )
     # Memory filled with not-a-number before use would find reads of it, and costs half of the time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -85,7 +85,7 @@ def joined(runner: lightning.Trainer, module: lightning.LightningModule) -> bool
     return True
 
 
-def _precision(settings: TrainSettings, gpu: bool) -> Any:
+def _precision(settings: RunSettings, gpu: bool) -> Any:
     if settings.precision == "auto":
         return "bf16-mixed" if has_bf16(gpu) else "32-true"
     return {"fp32": "32-true", "bf16": "bf16-mixed"}[settings.precision]
@@ -105,7 +105,7 @@ def _processor_flags() -> frozenset[str]:
     return frozenset(next((line.partition(":")[2] for line in lines if line.startswith("flags")), "").split())
 
 
-def _strategy(settings: TrainSettings) -> Strategy | str:
+def _strategy(settings: RunSettings) -> Strategy | str:
     if settings.devices * settings.nodes == 1:
         return "auto"
     if settings.strategy == "fsdp":

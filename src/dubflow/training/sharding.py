@@ -1,11 +1,13 @@
 """Weights in shards: torch's ``fully_shard`` (FSDP2), each process holding its part of every weight.
 
 Transformer blocks are gathered one by one as they are needed, the rest as a whole. Checkpoints are whole, and a run
-with copies of the weights reads them as well as the other way round.
+with copies of the weights reads them as well as the other way round. A module whose ``strict_loading`` is False may
+leave weights that are not trained out of its ``state_dict``.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,6 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
-
-from dubflow.diflow.nets.dit import DitBlock
-from dubflow.diflow.nets.fft import FftStack
 
 _WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
@@ -45,7 +44,9 @@ class Shards(ModelParallelStrategy):
         """Every process reads the file and keeps its shards."""
         assert self.model is not None
         checkpoint: dict[str, Any] = self.checkpoint_io.load_checkpoint(Path(checkpoint_path))
-        set_model_state_dict(self.model, checkpoint["state_dict"], options=_WHOLE)
+        assert self.lightning_module is not None
+        options = replace(_WHOLE, strict=self.lightning_module.strict_loading)
+        set_model_state_dict(self.model, checkpoint["state_dict"], options=options)
         for optimizer, state in zip(self.optimizers, checkpoint["optimizer_states"], strict=True):
             set_optimizer_state_dict(self.model, optimizer, _by_name(self.model, optimizer, state), options=_WHOLE)
         return checkpoint
@@ -62,10 +63,10 @@ def _by_name(model: nn.Module, optimizer: Optimizer, state: dict[str, Any]) -> d
     return {"state": {known[old]: each for old, each in state["state"].items()}, "param_groups": groups}
 
 
-def shard(network: nn.Module, mesh: DeviceMesh) -> None:
-    """Cut the weights of ``network`` over all processes of ``mesh``, in place."""
+def shard(network: nn.Module, mesh: DeviceMesh, blocks: tuple[type[nn.Module], ...]) -> None:
+    """Cut the weights of ``network`` over all processes of ``mesh``, in place; ``blocks`` are gathered one by one."""
     for part in list(network.modules()):
-        if isinstance(part, DitBlock | FftStack):
+        if isinstance(part, blocks):
             fully_shard(part, mesh=mesh["data_parallel"])
     fully_shard(network, mesh=mesh["data_parallel"])
 

@@ -7,7 +7,7 @@ import resource
 import pytest
 import torch
 
-from dubflow.diflow.training.memory import keep_freed_memory
+from dubflow.training.memory import keep_freed_memory
 
 SIZES = (1_900_001, 60_000, 700_003, 1_300_000, 250_000, 1_100_001)
 PAGES = sum(4 * size // resource.getpagesize() for size in SIZES)

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dubflow.diflow.training.plan import BatchPlan, PlannedBatches
+from dubflow.training.plan import BatchPlan, PlannedBatches
 
 lengths_of = st.lists(st.integers(1, 400), min_size=1, max_size=90)
 

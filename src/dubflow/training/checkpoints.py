@@ -34,7 +34,7 @@ class SafetensorsCheckpoints(CheckpointIO):
         """Write ``checkpoint``, a tree of dicts, lists, tuples, numbers, strings, None and tensors.
 
         Raises:
-            OurFault: ``diflow.cannot_checkpoint`` when something else is in it.
+            OurFault: ``training.cannot_checkpoint`` when something else is in it.
         """
         tensors: dict[str, Tensor] = {}
         tree = json.dumps(_encoded(checkpoint, tensors))
@@ -46,7 +46,7 @@ class SafetensorsCheckpoints(CheckpointIO):
         """Read what :meth:`save_checkpoint` wrote; tensors are put on the CPU, Lightning moves them.
 
         Raises:
-            BadInput: ``diflow.bad_checkpoint`` when it is not whole.
+            BadInput: ``training.bad_checkpoint`` when it is not whole.
         """
         try:
             with safe_open(path, "pt") as file:
@@ -59,7 +59,7 @@ class SafetensorsCheckpoints(CheckpointIO):
             tree: dict[str, Any] = _decoded(json.loads(facts["tree"]), tensors)
         except (SafetensorError, FileNotFoundError, KeyError, ValueError) as error:
             raise BadInput(
-                "diflow.bad_checkpoint", f"{path} does not read: {error}.", "Delete it: the one before it serves."
+                "training.bad_checkpoint", f"{path} does not read: {error}.", "Delete it: the one before it serves."
             ) from error
         return tree
 
@@ -125,7 +125,7 @@ def _encoded(value: Any, tensors: dict[str, Tensor]) -> Any:
         return {"float": "inf" if value > 0 else "-inf"}
     if value is None or isinstance(value, str | bool | int | float):
         return value
-    raise OurFault("diflow.cannot_checkpoint", f"A checkpoint cannot hold a {type(value).__name__}: {value!r}.")
+    raise OurFault("training.cannot_checkpoint", f"A checkpoint cannot hold a {type(value).__name__}: {value!r}.")
 
 
 def _decoded(value: Any, tensors: dict[str, Tensor]) -> Any:

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dubflow.atomic import PARTIAL
-from dubflow.diflow.training.checkpoints import (
+from dubflow.errors import BadInput, OurFault
+from dubflow.training.checkpoints import (
     DAMAGED,
     SafetensorsCheckpoints,
     checkpoint_path,
@@ -19,7 +20,6 @@ from dubflow.diflow.training.checkpoints import (
     latest_checkpoint,
     step_of,
 )
-from dubflow.errors import BadInput, OurFault
 
 FILES = SafetensorsCheckpoints()
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.bool, torch.uint8)
@@ -82,7 +82,7 @@ def test_two_names_of_one_memory_and_views_are_kept(tmp_path: Path) -> None:
 def test_what_is_no_plain_thing_is_refused_and_nothing_is_written(tmp_path: Path, thing: object) -> None:
     with pytest.raises(OurFault) as refused:
         FILES.save_checkpoint({"deep": [thing]}, tmp_path / "x")
-    assert refused.value.code == "diflow.cannot_checkpoint"
+    assert refused.value.code == "training.cannot_checkpoint"
     assert not list(tmp_path.iterdir())
 
 
@@ -111,7 +111,7 @@ def test_a_damaged_file_is_told_put_aside_and_the_one_before_it_serves(tmp_path:
     assert newest.read_bytes() != content
     with pytest.raises(BadInput) as refused:
         FILES.load_checkpoint(newest)
-    assert refused.value.code == "diflow.bad_checkpoint"
+    assert refused.value.code == "training.bad_checkpoint"
     assert latest_checkpoint(tmp_path) == checkpoint_path(tmp_path, 6)
     assert newest.exists(), "only a look"
     told: list[str] = []
