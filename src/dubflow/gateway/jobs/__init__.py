@@ -1,0 +1,1 @@
+"""Jobs: what is asked, where it stands, who works on it."""
