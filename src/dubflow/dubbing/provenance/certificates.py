@@ -146,9 +146,10 @@ def _certificate(subject: Any, key: Any, issuer: Any, issuer_key: Any, *, author
     from cryptography.hazmat.primitives import hashes
 
     now = datetime.now(UTC)
-    usage = {
-        "content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only", "decipher_only",
-    }  # fmt: skip
+    usage = (
+        "content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only",
+        "decipher_only",
+    )  # fmt: skip
     may = dict.fromkeys(usage, False) | {
         "digital_signature": not authority, "key_cert_sign": authority, "crl_sign": authority,
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -107,10 +108,8 @@ def _tell(stream: Any, content: dict[str, Any]) -> None:
 
 
 def _close(stream: Any) -> None:
-    try:
+    with contextlib.suppress(OSError):  # the other end went first
         stream.close()
-    except OSError:
-        pass  # the other end went first
 
 
 def _failed(process: subprocess.Popen[bytes]) -> OurFault:

@@ -20,7 +20,7 @@ class VoiceFacts(Strict):
     """Whose voice speaks, and by what right."""
 
     kind: Literal["stock", "consent", "unrecorded"] = Field(
-        description="A synthetic stock voice, a person's with a consent record, or one that nobody recorded consent for."
+        description="A synthetic stock voice, a person's with a consent record, or one without a record."
     )
     sha256: str = Field(description="Of the reference recording.")
     name: str | None = Field(None, description="Of the stock voice.")

@@ -1,7 +1,7 @@
-"""Reads a file's manifest and verifies it: signature, every assertion, and every byte of the file that means something.
+"""Reads a file's manifest and verifies it: signature, every assertion, every byte of the file that means something.
 
-C2PA's hash of an MP4 leaves out a few boxes (file type, free space); our manifests hold a digest of those as well. Inside
-the manifest's own box some bytes say nothing (padding, heads of boxes): changing them changes no statement.
+C2PA's hash of an MP4 leaves out a few boxes (file type, free space); our manifests hold a digest of those as well.
+Inside the manifest's own box some bytes say nothing (padding, heads of boxes): changing them changes no statement.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ def _provenance(
     facts: OutputFacts | None,
     trusted: bool | None,
 ) -> Provenance:
-    actions = next((data["actions"] for label, data in assertions.items() if label.startswith("c2pa.actions")), [])
+    actions: list[dict[str, Any]] = next(
+        (data["actions"] for label, data in assertions.items() if label.startswith("c2pa.actions")), []
+    )
     signature = manifest["signature_info"]
     generator = manifest["claim_generator_info"][0]
     return Provenance(

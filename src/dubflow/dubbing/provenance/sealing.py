@@ -61,7 +61,7 @@ def open_seal(
     job: str | None = None,
     voice: VoiceFacts | None = None,
 ) -> Seal:
-    """The seal of a key and chain, or of the development signer of ``folder``; one that only tells, without the library.
+    """The seal of a key and chain, or of the development signer of ``folder``; without the library, one that tells.
 
     Raises:
         As :func:`~dubflow.dubbing.provenance.certificates.open_signer`.
