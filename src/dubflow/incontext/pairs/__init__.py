@@ -1,0 +1,1 @@
+"""Pairs of clips to learn dubbing from."""

@@ -1,0 +1,1 @@
+"""Training a LoRA for dubbing on stored latents."""
