@@ -1,0 +1,1 @@
+"""LTX-2 in diffusers' own classes: parts, geometry, positions, loading, saving, memory."""
