@@ -1,0 +1,1 @@
+"""Rectified flow in sigma: path, training's noise levels, schedules, sampler."""
