@@ -2,7 +2,8 @@
 
 Without a layout it computes what diffusers' processors compute, bit for bit: normalised queries and keys, rotary
 positions (split or interleaved), gates per head (2.3), perturbed values. With one it computes each allowed block
-through torch's scaled_dot_product_attention under a boolean mask that is broadcast over heads, never written out per head.
+through torch's scaled_dot_product_attention under a boolean mask that is broadcast over heads, never
+written out per head.
 
 The layout of a call is found by the processors in one :class:`ContextState` a transformer. Where blocks are recomputed
 for the backward pass (gradient checkpointing), they find the layout of *their* forward pass again.
@@ -109,7 +110,7 @@ class ContextAttention:
             turn = apply_split_rotary_emb if attn.rope_type == "split" else apply_interleaved_rotary_emb
             query = turn(query, _rows(query_rotary_emb, asked))
             key = turn(key, _rows(key_rotary_emb if key_rotary_emb is not None else query_rotary_emb, seen))
-        heads = [one.unflatten(2, (attn.heads, -1)).transpose(1, 2) for one in (query, key, value)]
+        heads = [one.reshape(*one.shape[:2], attn.heads, -1).transpose(1, 2) for one in (query, key, value)]
         attended = self._attended(heads, blocks, asked, seen)
         if perturbation_mask is not None:
             attended = torch.lerp(value, attended, perturbation_mask)
@@ -153,7 +154,7 @@ def installed(transformer: Any) -> ContextState:
                 place = 2 * number + (kind == "audio_self")
                 getattr(block, name).set_processor(ContextAttention(kind, state, place))
         first = transformer.transformer_blocks[0].attn1.processor
-    state = first.state
+    state: ContextState = first.state
     if transformer.gradient_checkpointing and not isinstance(transformer._gradient_checkpointing_func, _Recomputed):
         transformer._gradient_checkpointing_func = _Recomputed(state)
     return state
@@ -197,8 +198,8 @@ def _within(span: slice, cover: slice) -> slice:
 def _gated(attn: Any, attended: Tensor, logits: Tensor | None) -> Tensor:
     if logits is None:
         return attended
-    heads = attended.unflatten(2, (attn.heads, -1)) * (2.0 * torch.sigmoid(logits)).unsqueeze(-1)
-    return heads.flatten(2, 3)
+    split = attended.reshape(*attended.shape[:2], attn.heads, -1)
+    return (split * (2.0 * torch.sigmoid(logits)).unsqueeze(-1)).flatten(2, 3)
 
 
 def _out(attn: Any, attended: Tensor) -> Tensor:

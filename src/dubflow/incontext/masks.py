@@ -94,7 +94,7 @@ def target_pairs(queries: ModalityTokens, keys: ModalityTokens) -> Tensor:
 
 
 def _targets_alone(tokens: ModalityTokens) -> bool:
-    return tokens.reference.stop == tokens.reference.start
+    return bool(tokens.reference.stop == tokens.reference.start)
 
 
 def _keys_that_exist(keys: ModalityTokens, span: slice = EVERYTHING) -> Tensor | None:

@@ -4,8 +4,8 @@ One object holds latents, positions, noise levels and validity of every token, a
 cannot fall out of step. Tokens are told apart by *role*, never by their noise level: a target token that is held clean
 (a conditioned first frame) is a target all the same.
 
-Sizes: ``B`` items, ``N`` tokens of a modality, ``C`` channels, ``D`` dimensions of position (time, y, x of picture; time
-of sound).
+Sizes: ``B`` items, ``N`` tokens of a modality, ``C`` channels, ``D`` dimensions of position (time, y, x of picture;
+time of sound).
 """
 
 from __future__ import annotations
@@ -181,10 +181,10 @@ class ContextTokens:
         """The same with clean references.
 
         Args:
-            video, audio: ``[B, n, C]``; None leaves the modality without. At shared positions ``n`` is the targets' count
-                (Sec. 3.3 of the paper: context tokens have the positions of their targets).
-            audio_positions: ``same``, or ``negative``: the reference is moved before the target by its own duration and
-                :data:`NEGATIVE_GAP_S`, as the official successor of the paper's pipeline has it.
+            video, audio: ``[B, n, C]``; None leaves the modality without. At shared positions ``n`` is the targets'
+                count (Sec. 3.3 of the paper: context tokens have the positions of their targets).
+            audio_positions: ``same``, or ``negative``: the reference is moved before the target by its own duration
+                and :data:`NEGATIVE_GAP_S`, as the official successor of the paper's pipeline has it.
 
         Raises:
             WrongUse: ``incontext.token_shape``, ``incontext.token_order``.
