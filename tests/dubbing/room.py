@@ -20,6 +20,7 @@ from dubflow.diflow.nets.tts import TtsNetwork
 from dubflow.diflow.stored import ModelFacts, save_model
 from dubflow.dubbing.engine import Job, SpokenSegment
 from dubflow.dubbing.planning import PlannedSegment
+from dubflow.dubbing.watching import Watch
 from dubflow.media.decode import read_clip
 from dubflow.media.encode import write_clip
 from dubflow.progress import Silent
@@ -76,11 +77,11 @@ class Hummer:
     def id(self) -> str:
         return "hummer"
 
-    def look(self, job: Job) -> Job:
+    def look(self, job: Job, watch: Watch) -> Job:
         self.looked += 1
         return job
 
-    def speak(self, seen: Sequence[Job]) -> list[list[SpokenSegment]]:
+    def speak(self, seen: Sequence[Job], watch: Watch) -> list[list[SpokenSegment]]:
         return [[self._hum(segment, job) for segment in job.segments] for job in seen]
 
     def _hum(self, segment: PlannedSegment, job: Job) -> SpokenSegment:

@@ -22,6 +22,7 @@ from dubflow.dubbing.engine import Job
 from dubflow.dubbing.planning import plan_segments
 from dubflow.dubbing.request import DubOptions, SegmentText
 from dubflow.dubbing.voice import read_voice
+from dubflow.dubbing.watching import UNWATCHED
 from dubflow.errors import BadInput
 from dubflow.media.encode import write_clip
 from dubflow.progress import Silent
@@ -52,7 +53,7 @@ def test_features_are_those_of_the_prepared_set(room: Room, engine: DiflowEngine
     prepared = PreparedSet(tmp_path / "set")
     assert prepared.index.extractors == engine.model.facts.extractors
     arrays = prepared[row.id]
-    (seen,) = engine.look(job_of(room.talker(), whole(row.transcript or ""), 3)).segments
+    (seen,) = engine.look(job_of(room.talker(), whole(row.transcript or ""), 3), UNWATCHED).segments
     assert np.array_equal(seen.clip.lips, arrays["lip"])
     assert np.array_equal(seen.clip.face, arrays["face"])
     assert np.array_equal(seen.clip.speaker, arrays["speaker"])
@@ -63,12 +64,12 @@ def test_features_are_those_of_the_prepared_set(room: Room, engine: DiflowEngine
 
 def test_a_segment_is_seen_through_its_own_frames(room: Room, engine: DiflowEngine) -> None:
     texts = [SegmentText(text="red", start=0.2, end=0.5), SegmentText(text="blue", start=0.7, end=1.1)]
-    all_of_it = engine.look(job_of(room.clip(), whole("red"))).segments[0].clip.lips
+    all_of_it = engine.look(job_of(room.clip(), whole("red")), UNWATCHED).segments[0].clip.lips
     job = job_of(room.clip(), texts)
-    seen = engine.look(job)
+    seen = engine.look(job, UNWATCHED)
     for part, segment in zip(seen.segments, job.segments, strict=True):
         assert np.array_equal(part.clip.lips, all_of_it[segment.first : segment.stop])
-    (spoken,) = engine.speak([seen])
+    (spoken,) = engine.speak([seen], UNWATCHED)
     assert [len(one.waveform) for one in spoken] == [640 * segment.frames for segment in job.segments]
     for one, segment in zip(spoken, job.segments, strict=True):
         assert one.planned is not None
@@ -77,11 +78,11 @@ def test_a_segment_is_seen_through_its_own_frames(room: Room, engine: DiflowEngi
 
 def test_a_clip_is_spoken_alike_again_and_in_company(room: Room, engine: DiflowEngine) -> None:
     job = job_of(room.clip(), whole("place it"))
-    first = engine.look(job)
+    first = engine.look(job, UNWATCHED)
     other = replace(first, options=QUICK.model_copy(update={"seed": 1}))
     longer = replace(first, options=QUICK.model_copy(update={"steps": 3}))
-    together = [group[0].waveform for group in engine.speak([first, other, first, longer])]
-    ((alone,),), ((again,),) = engine.speak([first]), engine.speak([first])
+    together = [group[0].waveform for group in engine.speak([first, other, first, longer], UNWATCHED)]
+    ((alone,),), ((again,),) = engine.speak([first], UNWATCHED), engine.speak([first], UNWATCHED)
     assert np.array_equal(alone.waveform, again.waveform)
     size = np.abs(alone.waveform).mean()
     assert size > 1e-3
@@ -94,10 +95,11 @@ def test_a_clip_without_a_face_is_refused_or_spoken(room: Room, engine: DiflowEn
     clip = tmp_path / "square.mp4"
     write_clip(clip, pictures(25, 1), Fraction(25), tone(1.0, 200), 16_000)
     with pytest.raises(BadInput) as caught:
-        engine.look(job_of(clip, whole("red"), 1, voice=room.clip()))
+        engine.look(job_of(clip, whole("red"), 1, voice=room.clip()), UNWATCHED)
     assert caught.value.code == "dubbing.no_face"
     speaking = QUICK.model_copy(update={"no_face": "speak"})
-    ((spoken,),) = engine.speak([engine.look(job_of(clip, whole("red"), 1, speaking, voice=room.clip()))])
+    seen = engine.look(job_of(clip, whole("red"), 1, speaking, voice=room.clip()), UNWATCHED)
+    ((spoken,),) = engine.speak([seen], UNWATCHED)
     assert spoken.face_found == 0
     assert "0 %" in spoken.notices[0]
     assert spoken.waveform.shape == (16_000,)
@@ -114,10 +116,11 @@ def test_a_face_that_goes_away_is_told(room: Room, engine: DiflowEngine, tmp_pat
     write_clip(clip, covered, Fraction(25))
     texts = [SegmentText(text="red", start=0.0, end=0.4), SegmentText(text="blue", start=0.9, end=1.2)]
     with pytest.raises(BadInput) as caught:
-        engine.look(job_of(clip, texts, voice=room.clip()))
+        engine.look(job_of(clip, texts, voice=room.clip()), UNWATCHED)
     assert caught.value.code == "dubbing.no_face"
     assert caught.value.details["face_found"] < 0.5
-    seen = engine.look(job_of(clip, texts, options=QUICK.model_copy(update={"no_face": "speak"}), voice=room.clip()))
+    speaking = QUICK.model_copy(update={"no_face": "speak"})
+    seen = engine.look(job_of(clip, texts, options=speaking, voice=room.clip()), UNWATCHED)
     assert [bool(one.notices) for one in seen.segments] == [False, True]
 
 

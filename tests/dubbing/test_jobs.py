@@ -17,6 +17,7 @@ from dubflow.dubbing.diflow_engine import DiflowEngine
 from dubflow.dubbing.engine import Job, SpokenSegment
 from dubflow.dubbing.jobs import DubTask, dub_all, find_finished
 from dubflow.dubbing.request import DubOptions, DubRequest
+from dubflow.dubbing.watching import Watch
 from dubflow.errors import OurFault, WrongUse
 from dubflow.media.decode import read_audio, read_clip
 from dubflow.media.encode import write_audio, write_clip
@@ -146,10 +147,10 @@ def test_one_bad_clip_leaves_the_others_alone(room: Room, hummer: Hummer, tmp_pa
 
 def test_clips_that_fail_together_are_tried_alone(room: Room, tmp_path: Path) -> None:
     class Choosy(Hummer):
-        def speak(self, seen: Sequence[Job]) -> list[list[SpokenSegment]]:
+        def speak(self, seen: Sequence[Job], watch: Watch) -> list[list[SpokenSegment]]:
             if any(segment.phones < 5 for job in seen for segment in job.segments):
                 raise OurFault("diflow.not_finite", "Too little.")
-            return super().speak(seen)
+            return super().speak(seen, watch)
 
     tasks = [
         task(room.clip(), tmp_path / "a.mp4"),

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from dubflow.dubbing.planning import PlannedSegment
 from dubflow.dubbing.request import DubOptions
 from dubflow.dubbing.voice import Voice
+from dubflow.dubbing.watching import Watch
 
 Seen = TypeVar("Seen")
 
@@ -70,12 +71,23 @@ class Engine(Protocol[Seen]):
     def languages(self) -> tuple[str, ...]:
         """Which languages it learnt."""
 
-    def look(self, job: Job) -> Seen:
+    def look(self, job: Job, watch: Watch) -> Seen:
         """Everything about a clip that does not depend on other clips.
 
+        Args:
+            watch: hears of the stage ``looking``, and of shares of this call.
+
         Raises:
-            BadInput: ``dubbing.no_face`` where the options refuse, and what reading the clip says.
+            BadInput: ``dubbing.no_face`` where the options refuse, ``dubbing.cancelled``, and what reading the clip
+                says.
         """
 
-    def speak(self, seen: Sequence[Seen]) -> list[list[SpokenSegment]]:
-        """The segments of several clips, in order."""
+    def speak(self, seen: Sequence[Seen], watch: Watch) -> list[list[SpokenSegment]]:
+        """The segments of several clips, in order.
+
+        Args:
+            watch: hears of the stage ``speaking``, and of shares of this call; stopping it stops all these clips.
+
+        Raises:
+            BadInput: ``dubbing.cancelled``.
+        """

@@ -22,6 +22,7 @@ from dubflow.dubbing.request import SELF, DubRequest
 from dubflow.dubbing.result import DubFailure, DubResult, SegmentResult
 from dubflow.dubbing.stitching import samples_of, stitch
 from dubflow.dubbing.voice import Voice, read_voice, reference_path
+from dubflow.dubbing.watching import CANCELLED, UNWATCHED, Forward, Part, Watch, check_stopped
 from dubflow.errors import BadInput, DubflowError, WrongUse
 from dubflow.judging.edges import speech_edges
 from dubflow.media.decode import read_audio
@@ -34,6 +35,8 @@ from dubflow.speech.durations import SAMPLE_RATE
 
 CLIPS_AT_ONCE = 8
 SIDECAR = ".dub.json"
+# Shares of a job, as they mostly are: planned and looked at, the rest spoken and written; for who watches.
+_PLANNED, _LOOKED, _SPOKEN = 0.1, 0.5, 0.9
 _LANGUAGE_TAGS = {"en": "eng", "es": "spa", "ru": "rus", "fr": "fra", "de": "deu", "it": "ita", "el": "ell"}
 
 
@@ -108,22 +111,25 @@ def check_outputs(tasks: Sequence[DubTask]) -> None:
         seen[out] = task.request.clip
 
 
-def dub_all(tasks: Sequence[DubTask], engine: Engine[Any], progress: Progress) -> DubReport:
+def dub_all(tasks: Sequence[DubTask], engine: Engine[Any], progress: Progress, watch: Watch = UNWATCHED) -> DubReport:
     """Dub every task; one that fails leaves the others alone.
 
     Args:
         progress: advances by a clip.
+        watch: hears of stages and of the share of all tasks that is done; may stop them. What is finished then stays.
 
     Raises:
         WrongUse: as :func:`check_outputs`, and any other wrong use: it would be wrong for every clip.
+        BadInput: ``dubbing.cancelled``.
     """
     check_outputs(tasks)
     report = DubReport()
     voices: dict[tuple[Path, float, float], Voice] = {}
     ready: list[_Ready] = []
+    done, forward = 0, Forward(watch)
     for number, task in enumerate(tasks):
         try:
-            one = _look(task, engine, voices)
+            one = _look(task, engine, voices, _share(forward, tasks, (number, number + 1), (done, done)))
         except DubflowError as error:
             _failed(report, task, error, progress)
         else:
@@ -134,13 +140,14 @@ def dub_all(tasks: Sequence[DubTask], engine: Engine[Any], progress: Progress) -
             else:
                 ready.append(one)
         if ready and (len(ready) == CLIPS_AT_ONCE or number == len(tasks) - 1):
-            for finished, result in _speak(ready, engine):
+            part = _share(forward, tasks, (number + 1, number + 1), (done, number + 1))
+            for finished, result in _speak(ready, engine, part):
                 if isinstance(result, DubResult):
                     report.results.append(result)
                     progress.advance()
                 else:
                     _failed(report, finished, result, progress)
-            ready = []
+            ready, done = [], number + 1
     order = {str(task.out): number for number, task in enumerate(tasks)}
     report.results.sort(key=lambda result: order[str(result.out)])
     return report
@@ -157,8 +164,14 @@ def find_finished(task: DubTask, digest: str) -> DubResult | None:
     return result.model_copy(update={"out": task.out})
 
 
+def _share(watch: Watch, tasks: Sequence[DubTask], looked: tuple[int, int], spoken: tuple[int, int]) -> Part:
+    """The part of the whole in which so many tasks (before, after) become looked at and spoken."""
+    start, stop = ((_LOOKED * a + (1 - _LOOKED) * b) / len(tasks) for a, b in zip(looked, spoken, strict=True))
+    return Part(watch, start, stop)
+
+
 def _failed(report: DubReport, task: DubTask, error: DubflowError, progress: Progress) -> None:
-    if isinstance(error, WrongUse):
+    if isinstance(error, WrongUse) or error.code == CANCELLED:
         raise error
     name = task.request.clip.name
     report.failures.append(DubFailure(clip=name, code=error.code, reason=error.headline, hint=error.hint))
@@ -167,8 +180,12 @@ def _failed(report: DubReport, task: DubTask, error: DubflowError, progress: Pro
     progress.advance()
 
 
-def _look(task: DubTask, engine: Engine[Any], voices: dict[tuple[Path, float, float], Voice]) -> _Ready | DubResult:
+def _look(
+    task: DubTask, engine: Engine[Any], voices: dict[tuple[Path, float, float], Voice], watch: Watch
+) -> _Ready | DubResult:
     started = time.monotonic()
+    watch.stage("planning", 0)
+    check_stopped(watch)
     request = task.request
     path = reference_path(request)
     digest = request.digest(sha256_file(request.clip), _voice_name(request, path), engine.id)
@@ -181,7 +198,7 @@ def _look(task: DubTask, engine: Engine[Any], voices: dict[tuple[Path, float, fl
         voices[key] = read_voice(path, request.options, own=request.reference == SELF)
     voice = voices[key]
     job = Job(request.clip, plan.frames, plan.segments, request.language, voice, request.options)
-    seen = engine.look(job)
+    seen = engine.look(job, Part(watch, _PLANNED, 1))
     return _Ready(task, facts, plan, job, digest, seen, time.monotonic() - started)
 
 
@@ -189,22 +206,26 @@ def _voice_name(request: DubRequest, path: Path) -> str:
     return SELF if request.reference == SELF else sha256_file(path)
 
 
-def _speak(ready: Sequence[_Ready], engine: Engine[Any]) -> Iterator[tuple[DubTask, DubResult | DubflowError]]:
+def _speak(
+    ready: Sequence[_Ready], engine: Engine[Any], watch: Watch
+) -> Iterator[tuple[DubTask, DubResult | DubflowError]]:
     """Results of clips that were looked at; if they fail together, each is tried alone."""
     started = time.monotonic()
     try:
-        spoken = engine.speak([one.seen for one in ready])
+        spoken = engine.speak([one.seen for one in ready], Part(watch, 0, _SPOKEN))
     except DubflowError as error:
-        if len(ready) == 1:
+        if len(ready) == 1 or error.code == CANCELLED:
             yield ready[0].task, error
             return
-        for one in ready:
-            yield from _speak([one], engine)
+        for number, one in enumerate(ready):
+            yield from _speak([one], engine, Part(watch, number / len(ready), (number + 1) / len(ready)))
         return
     used = time.monotonic() - started
     frames = sum(one.job.frames for one in ready)
-    for one, segments in zip(ready, spoken, strict=True):
+    for number, (one, segments) in enumerate(zip(ready, spoken, strict=True)):
+        watch.stage("writing", _SPOKEN + (1 - _SPOKEN) * number / len(ready))
         try:
+            check_stopped(watch)
             yield one.task, _written(one, segments, engine, one.seconds + used * one.job.frames / frames)
         except DubflowError as error:
             yield one.task, error

@@ -141,10 +141,20 @@ def sample(
     schedule: PolynomialSchedule = PAPER_SCHEDULE,
     vocabulary: Vocabulary = CODEC,
     device: torch.device | str = "cpu",
+    between: Callable[[int], None] | None = None,
 ) -> Tensor:
-    """The last state of :func:`trajectory`: codes ``[B, books, max(lengths)]``, pad beyond an item's length."""
+    """The last state of :func:`trajectory`: codes ``[B, books, max(lengths)]``, pad beyond an item's length.
+
+    Args:
+        between: called with the number of steps done before each step and after the last; ends the flow by raising.
+    """
     states = trajectory(
         denoiser, lengths, seeds, settings, books=books, schedule=schedule, vocabulary=vocabulary, device=device
     )
-    *_, tokens = states
+    if between is None:
+        *_, tokens = states
+        return tokens
+    between(0)
+    for done, tokens in enumerate(states, 1):  # noqa: B007 - the last one is the answer
+        between(done)
     return tokens

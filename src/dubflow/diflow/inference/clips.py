@@ -20,6 +20,7 @@ from dubflow.diflow.inference.batching import (
     speakers_batch,
     text_batch,
 )
+from dubflow.diflow.inference.following import Between, Dropped, Follow, between_steps
 from dubflow.diflow.inference.generation import draw_tokens
 from dubflow.diflow.inference.items import DubbedSpeech, SilentClip
 from dubflow.diflow.inference.settings import InferenceSettings
@@ -43,12 +44,33 @@ def dub_clips(
         OurFault: ``diflow.not_finite``.
     """
     settings = settings or InferenceSettings()
+    dubbed = _dub(network, clips, settings, None)
+    return [dubbed[item] for item in range(len(clips))]
+
+
+def dub_followed(
+    network: DubberNetwork, clips: Sequence[SilentClip], settings: InferenceSettings, follow: Follow
+) -> list[DubbedSpeech | None]:
+    """As :func:`dub_clips`, told step by step; None for each item that was dropped on the way."""
+    dubbed = _dub(network, clips, settings, follow)
+    return [None if follow.stopped(item) else dubbed.get(item) for item in range(len(clips))]
+
+
+def _dub(
+    network: DubberNetwork, clips: Sequence[SilentClip], settings: InferenceSettings, follow: Follow | None
+) -> dict[int, DubbedSpeech]:
     _check_features(network, clips)
     dubbed: dict[int, DubbedSpeech] = {}
     with asked(network, settings):
         for batch in buckets([frames_to_tokens(clip.frames) for clip in clips], settings):
-            dubbed.update(zip(batch, _dub_batch(network, [clips[item] for item in batch], settings), strict=True))
-    return [dubbed[item] for item in range(len(clips))]
+            kept = batch if follow is None else [item for item in batch if not follow.stopped(item)]
+            between = None if follow is None else between_steps(follow, kept, settings.sampler.steps)
+            try:
+                spoken = _dub_batch(network, [clips[item] for item in kept], settings, between) if kept else []
+            except Dropped:
+                continue
+            dubbed.update(zip(kept, spoken, strict=True))
+    return dubbed
 
 
 def _check_features(network: DubberNetwork, clips: Sequence[SilentClip]) -> None:
@@ -74,7 +96,9 @@ def _prompts(
     return references_batch(references, lengths, settings.prompt_share, pad, device_of(network))
 
 
-def _dub_batch(network: DubberNetwork, clips: Sequence[SilentClip], settings: InferenceSettings) -> list[DubbedSpeech]:
+def _dub_batch(
+    network: DubberNetwork, clips: Sequence[SilentClip], settings: InferenceSettings, between: Between | None
+) -> list[DubbedSpeech]:
     device = device_of(network)
     text = text_batch([clip.phonemes for clip in clips], [clip.stress for clip in clips], device)
     picture = Picture(
@@ -89,7 +113,7 @@ def _dub_batch(network: DubberNetwork, clips: Sequence[SilentClip], settings: In
     reference = _prompts(network, clips, lengths, settings)
     context = network.context(plan, speakers_batch(speakers, network.settings.speaker, device), reference)
     seeds = [seed_of(settings.seed, clip.seed) for clip in clips]
-    tokens = draw_tokens(network.denoiser, context, plan.content, lengths, seeds, speakers, settings)
+    tokens = draw_tokens(network.denoiser, context, plan.content, lengths, seeds, speakers, settings, between)
 
     durations = synchronized.alignment.durations.cpu().numpy()
     crowded = synchronized.alignment.relaxed.tolist()

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubflow.diflow.flow.samplers import sample
+from dubflow.diflow.inference.following import Between
 from dubflow.diflow.inference.settings import InferenceSettings
 from dubflow.diflow.nets.content import Content
 from dubflow.diflow.nets.denoiser import Context, FlowDenoiser
@@ -26,6 +27,7 @@ def draw_tokens(
     seeds: Sequence[int],
     speakers: Sequence[NDArray[np.float32]],
     settings: InferenceSettings,
+    between: Between | None = None,
 ) -> list[Tokens]:
     """Tokens of each item of a batch.
 
@@ -35,6 +37,7 @@ def draw_tokens(
         lengths: tokens of each item.
         seeds: of each item's noise.
         speakers: vectors ``[D_s]`` that the tokens carry.
+        between: called between the steps; ends the flow by raising.
     """
     books = denoiser.books
     flow = sample(
@@ -45,6 +48,7 @@ def draw_tokens(
         books=books.flow,
         vocabulary=books.vocabulary,
         device=content.logits.device,
+        between=between,
     )
     said = content.tokens.cpu().numpy()
     drawn = flow.cpu().numpy()
