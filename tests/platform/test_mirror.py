@@ -181,7 +181,7 @@ def test_refused_twice_it_is_tried_again(whole: TrainReport, tmp_path: Path, mon
         server.refusing = 2
         mirror.finish(5)
         assert len(notes) == 2
-        assert all("Trying again" in note and "platform.storage_failed" in note for note in notes)
+        assert all("Trying again" in note and "storage.failed" in note for note in notes)
         assert mirror.storage.names() == ["model", "step-00000012"]
 
 
@@ -190,7 +190,7 @@ def test_not_knowing_what_is_stored_it_does_not_begin_anew(whole: TrainReport, t
     address, notes = (tmp_path / "storage").as_uri(), list[str]()
     with pytest.raises(OurFault) as error, mirrored(tmp_path / "new", address, notes.append, pause_s=0.001):
         pytest.fail("it must not begin")
-    assert error.value.code == "platform.storage_failed"
+    assert error.value.code == "storage.failed"
     assert error.value.retryable
     here = lost(whole, tmp_path / "here", 9)
     with mirrored(here, address, notes.append, pause_s=0.001):

@@ -9,7 +9,8 @@ import pytest
 
 from dubflow.errors import BadInput, OurFault, WrongUse
 from dubflow.platform.steps.training import CHECKPOINTS, _mirror_of
-from dubflow.platform.storage import Storage, below
+from dubflow.platform.storage import Storage
+from dubflow.storage import below
 from fake_s3 import running
 
 
@@ -36,11 +37,11 @@ def test_each_run_of_a_pipeline_has_a_place_of_its_own(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("address", "code"),
     [
-        ("s3://key:secret@bucket/runs", "platform.secret_in_address"),
-        ("https://bucket/runs", "platform.bad_storage"),
-        ("/folder", "platform.bad_storage"),
-        ("s3://bucket/a b", "platform.bad_storage"),
-        ("s3://bucket?unknown=1", "platform.bad_storage"),
+        ("s3://key:secret@bucket/runs", "storage.secret_in_address"),
+        ("https://bucket/runs", "storage.bad_address"),
+        ("/folder", "storage.bad_address"),
+        ("s3://bucket/a b", "storage.bad_address"),
+        ("s3://bucket?unknown=1", "storage.bad_address"),
     ],
 )
 def test_addresses_that_are_none(address: str, code: str) -> None:

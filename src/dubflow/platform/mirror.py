@@ -60,7 +60,7 @@ class Mirror:
 
         Raises:
             WrongUse: ``platform.mirror_of_other_run``.
-            OurFault: ``platform.storage_failed``, unless the folder has a checkpoint to go on from.
+            OurFault: ``storage.failed``, unless the folder has a checkpoint to go on from.
         """
         with self._alone():
             if (self.out / MODEL / FACTS).is_file():
@@ -89,7 +89,7 @@ class Mirror:
         """Store the newest checkpoint; whether there was something to store.
 
         Raises:
-            OurFault: ``platform.storage_failed``.
+            OurFault: ``storage.failed``.
         """
         newest = next(reversed(checkpoints(self.out / _FOLDER)), None)
         if newest is None or newest == self._stored:
@@ -110,7 +110,7 @@ class Mirror:
         """Store the result, if it is there.
 
         Raises:
-            OurFault: ``platform.storage_failed``.
+            OurFault: ``storage.failed``.
         """
         if not (self.out / MODEL / FACTS).is_file():
             return
@@ -253,7 +253,7 @@ def mirrored(out: Path, uri: str, note: Callable[[str], None], *, pause_s: float
 
     Raises:
         WrongUse: ``platform.mirror_of_other_run``, and those of :class:`Storage`.
-        OurFault: ``platform.storage_failed`` when it cannot be seen whether there is something to go on from.
+        OurFault: ``storage.failed`` when it cannot be seen whether there is something to go on from.
     """
     mirror = Mirror(out, Storage(uri), note, pause_s)
     first = process_rank() == 0

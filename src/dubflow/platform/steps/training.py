@@ -14,9 +14,9 @@ from dubflow.platform.pipelines.listening import to_standard_error
 from dubflow.platform.steps.artifacts import digest_of, place, work_folder
 from dubflow.platform.steps.tracked import remember_run
 from dubflow.platform.steps.verbs import begin, run_verb
-from dubflow.platform.storage import below
 from dubflow.platform.training_command import launcher_of, training_words
 from dubflow.platform.trainjobs import TrainJobSettings, cluster_api, run_train_job, train_job
+from dubflow.storage import below
 
 CHECKPOINTS = "DUBFLOW_CHECKPOINTS"
 """Variable with the storage of all trainings' checkpoints, such as ``s3://bucket/prefix``."""
