@@ -21,10 +21,11 @@ class GatewaySettings(BaseSettings):
 
     # Where things lie and who is asked.
     state: Path = Field(
-        default_factory=lambda: Settings().home / "serve", description="Folder of the serving state; jobs and files too."
+        default_factory=lambda: Settings().home / "serve",
+        description="Folder of the serving state, jobs and files.",
     )
     database: str | None = Field(None, description="URL of the database; a SQLite file in the state folder without.")
-    files: str | None = Field(None, description="Storage of clips and results, file:///… or s3://…; in the state folder.")
+    files: str | None = Field(None, description="Storage of clips and results: file:///… or s3://….")
     host: str = Field("127.0.0.1", description="Address to listen on; TLS and the outside are a proxy's business.")
     port: int = Field(8080, ge=0, le=65535, description="0 takes a free one.")
     registry: str | None = Field(None, description="MLflow's database or server; as `dubflow models` without.")
@@ -43,6 +44,8 @@ class GatewaySettings(BaseSettings):
     upload_s: float = Field(900.0, gt=0, description="Longest time that an upload may take.")
     upload_least_rate: float = Field(2048.0, ge=0, description="Bytes a second below which an upload is ended.")
     spare_bytes: int = Field(64 * MEBI, ge=0, description="Of the disk, what an upload must leave free.")
+    send_idle_s: float = Field(60.0, gt=0, description="A client that reads nothing for so long is let go.")
+    headers_s: float = Field(10.0, gt=0, description="Longest time for the head of a request.")
     probe_wall_s: float = Field(60.0, gt=0, description="Wall time for reading an uploaded clip's packets.")
 
     # Load.
@@ -56,7 +59,6 @@ class GatewaySettings(BaseSettings):
     connections: int = Field(512, gt=0, description="Open requests of all tenants; more are answered with 503.")
     heartbeat_s: float = Field(10.0, gt=0, description="Silence on an event stream after which a comment is sent.")
     stream_s: float = Field(3600.0, gt=0, description="An event stream is ended after so long; clients resume.")
-    idempotency_hours: float = Field(24.0, gt=0, description="How long an Idempotency-Key is remembered at the least.")
 
     # Jobs and workers.
     lease_s: float = Field(30.0, gt=0, description="A worker that is silent for so long has lost its job.")

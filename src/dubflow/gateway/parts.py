@@ -1,0 +1,66 @@
+"""What an app is made of, opened once and shared by its routes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from dubflow.gateway.database import Database
+from dubflow.gateway.jobs.store import JobStore
+from dubflow.gateway.keys import KeyStore
+from dubflow.gateway.limits import Rate, Slots
+from dubflow.gateway.settings import GatewaySettings
+from dubflow.gateway.tables import migrate
+from dubflow.gateway.uploads import UploadStore
+from dubflow.storage import Objects
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Of one gateway.
+
+    Attributes:
+        uploading, streaming: how much of it a tenant does at the same time.
+    """
+
+    settings: GatewaySettings
+    database: Database
+    files: Objects
+    jobs: JobStore
+    keys: KeyStore
+    uploads: UploadStore
+    rate: Rate
+    uploading: Slots
+    streaming: Slots
+
+
+def open_parts(settings: GatewaySettings) -> Parts:
+    """Open database and storage; tables are made or brought up.
+
+    Raises:
+        WrongUse: ``gateway.no_driver``, ``storage.bad_address``, ``install.missing_extra``.
+        BadInput: ``gateway.newer_database``.
+        OurFault: ``gateway.database_busy``, ``gateway.database_failed``.
+    """
+    settings.spool.mkdir(parents=True, exist_ok=True)
+    database, files = Database(settings.database_url), Objects(settings.files_root)
+    migrate(database)
+    return Parts(
+        settings=settings,
+        database=database,
+        files=files,
+        jobs=JobStore(database),
+        keys=KeyStore(database),
+        uploads=UploadStore(database, files),
+        rate=Rate(settings.requests_a_minute, settings.burst),
+        uploading=Slots(settings.tenant_uploads, "gateway.too_many_uploads", "uploads"),
+        streaming=Slots(settings.tenant_streams, "gateway.too_many_streams", "event streams"),
+    )
+
+
+def parts_of(request: Request) -> Parts:
+    """The parts of the app that a request came to."""
+    found = request.app.state.parts
+    assert isinstance(found, Parts)
+    return found
