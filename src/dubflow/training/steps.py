@@ -1,11 +1,17 @@
-"""What any module's steps share: the count of batches after a resumption, and the end where a number is none."""
+"""What any module's steps share: batches on a device, their count on resuming, the end where a number is none."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
 
 from dubflow.errors import OurFault
+
+Batch = TypeVar("Batch")
 
 
 def count_batches(checkpoint: dict[str, Any], accumulate: int) -> None:
@@ -29,3 +35,17 @@ def not_finite(what: str, step: int, figures: dict[str, float], clips: Sequence[
         step=step + 1,
         clips=list(clips),
     )
+
+
+def moved(batch: Batch, device: torch.device) -> Batch:
+    """The same batch with every tensor on ``device``."""
+    on_device: Batch = _mapped(batch, lambda tensor: tensor.to(device, non_blocking=True))
+    return on_device
+
+
+def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    if isinstance(value, Tensor):
+        return change(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return type(value)(**{field.name: _mapped(getattr(value, field.name), change) for field in fields(value)})
+    return value

@@ -7,7 +7,8 @@ import torch
 
 from diflow.training.room import drawn
 from dubflow.diflow.flow.vocabulary import CODEC
-from dubflow.diflow.training.batches import dubbing_batch, moved
+from dubflow.diflow.training.batches import dubbing_batch
+from dubflow.training.steps import moved
 
 ROWS = [(7, "a", drawn(20, 6, 5, 1)), (2, "b", drawn(31, 9, 5, 2)), (4, "c", drawn(9, 3, 5, 3))]
 

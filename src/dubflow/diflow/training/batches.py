@@ -5,9 +5,9 @@ Letters: B batch, N phonemes, F frames, L tokens, m, n, k books, D_s speaker, D_
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -116,20 +116,3 @@ def padded(rows: Sequence[NDArray[Any]], filling: float) -> Tensor:
 def _padded_books(items: Sequence[NDArray[Any]], pad: int) -> Tensor:
     """Codes ``[Q, L_i]`` as ``[B, Q, max L]``."""
     return padded([np.ascontiguousarray(codes.T) for codes in items], pad).transpose(1, 2).contiguous()
-
-
-Batch = TypeVar("Batch")
-
-
-def moved(batch: Batch, device: torch.device) -> Batch:
-    """The same batch with every tensor on ``device``."""
-    on_device: Batch = _mapped(batch, lambda tensor: tensor.to(device, non_blocking=True))
-    return on_device
-
-
-def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    if isinstance(value, Tensor):
-        return change(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return type(value)(**{field.name: _mapped(getattr(value, field.name), change) for field in fields(value)})
-    return value

@@ -26,12 +26,12 @@ from dubflow.diflow.nets.prompt import Reference, crop_reference
 from dubflow.diflow.nets.text import Text
 from dubflow.diflow.nets.tts import TtsNetwork, tts_loss
 from dubflow.diflow.stored import Network
-from dubflow.diflow.training.batches import DubbingBatch, SpeechBatch, moved
+from dubflow.diflow.training.batches import DubbingBatch, SpeechBatch
 from dubflow.diflow.training.optimisation import optimiser
 from dubflow.diflow.training.settings import DubberTraining, TrainSettings, TtsTraining
 from dubflow.training.processes import all_true, from_all
 from dubflow.training.sharding import shard, whole
-from dubflow.training.steps import count_batches, not_finite
+from dubflow.training.steps import count_batches, moved, not_finite
 
 
 class StageModule(lightning.LightningModule):

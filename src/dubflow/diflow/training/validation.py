@@ -21,7 +21,7 @@ from dubflow.diflow.nets.dubber import DubberNetwork
 from dubflow.diflow.nets.tts import TtsNetwork
 from dubflow.diflow.pictures import MelPanel, draw_alignment, draw_mels, phone_intervals
 from dubflow.diflow.stored import Network
-from dubflow.diflow.training.batches import Arrays, moved
+from dubflow.diflow.training.batches import Arrays
 from dubflow.diflow.training.modules import StageModule
 from dubflow.media.encode import write_audio
 from dubflow.speech.codecs import Codec, Tokens
@@ -30,6 +30,7 @@ from dubflow.speech.intervals import Interval
 from dubflow.speech.inventory import SYMBOLS
 from dubflow.speech.mel import log_mel
 from dubflow.tracking import RunLog
+from dubflow.training.steps import moved
 
 
 def held_loss(module: StageModule, network: Network, batches: Iterable[Any]) -> dict[str, float]:
