@@ -21,7 +21,7 @@ def encode_audio(backbone: Backbone, waveform: NDArray[np.float32], tokens: int 
     """Normalised audio tokens of a sound.
 
     Mono is doubled to two channels. ``N`` samples give ``round(25 N / 16000)`` tokens unless ``tokens`` says another
-    number: what is missing is silence, what is too much is left out, so that sound and picture of a clip keep one clock.
+    number: what is missing is silence, what is too much is left out, so that sound and picture keep one clock.
 
     Args:
         backbone: of any version.
@@ -64,8 +64,8 @@ def decode_audio(backbone: Backbone, tokens: Tensor) -> tuple[NDArray[np.float32
     """The sound of normalised tokens ``[T, 128]``.
 
     Returns:
-        ``[2, N]`` float32 in -1..1 and its sample rate (``backbone.audio_output_rate``); ``N`` is ``4 T - 3`` mel frames
-        long, 30 ms less than the tokens stand for, so whoever wants the clip's exact length pads.
+        ``[2, N]`` float32 in -1..1 and its sample rate (``backbone.audio_output_rate``); ``4 T - 3`` mel frames long,
+        30 ms less than the tokens stand for, so whoever wants the clip's exact length pads.
     """
     mel = decode_mel(backbone, tokens)
     vocoder = backbone.vocoder

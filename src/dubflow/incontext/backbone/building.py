@@ -113,7 +113,7 @@ def _text_encoder(sizes: TextSizes, device: torch.device | str) -> Any:
 
 
 def _fill_analysis(vocoder: nn.Module) -> None:
-    """The bandwidth extension's Fourier basis and mel filters: buffers that diffusers leaves at zero for a checkpoint."""
+    """The bandwidth extension's Fourier basis and mel filters, which diffusers leaves at zero for a checkpoint."""
     analysis: Any = getattr(vocoder, "mel_stft", None)
     if analysis is None:
         return

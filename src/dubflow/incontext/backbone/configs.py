@@ -1,8 +1,8 @@
 """What the parts of LTX-2 2.0, 2.3 and 2.5 are built from: diffusers' configurations.
 
 Two defaults of diffusers' classes are traps: the transformer and the connectors say ``rope_type="interleaved"`` while
-every published weight wants ``"split"``, and the video autoencoder computes ratios of 64 and 16 from its blocks while it
-compresses by 32 and 8. Both are always written out here.
+every published weight wants ``"split"``, and the video autoencoder computes ratios of 64 and 16 from its blocks while
+it compresses by 32 and 8. Both are always written out here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Prompts to text features: Gemma's hidden states of every layer, normalised and projected, through the connectors.
 
 Two stages, because the first needs a large text encoder and depends on the prompt alone: *prompt features* (before the
-connectors, what LTX trainers cache as ``conditions``) and *text features* (after them, what the transformer attends to).
+connectors, what LTX trainers cache as ``conditions``) and *text features* (after them, what the transformer attends
+to).
 From 2.3 on the widths of video and audio differ in both.
 """
 
