@@ -59,6 +59,7 @@ class JobRequest(Strict):
     quality: Quality = "standard"
     options: JobOptions = JobOptions()
     webhook: str | None = Field(None, max_length=2048, description="https URL that is told when the job has ended.")
+    notices: tuple[str, ...] = Field((), description="What was decided when it was taken on; no part of what is asked.")
 
     @model_validator(mode="after")
     def _whole_or_timed(self) -> Self:
@@ -79,5 +80,5 @@ class JobRequest(Strict):
 
     def sha256(self) -> str:
         """Of all that was asked; equal for equal requests."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+        text = json.dumps(self.model_dump(mode="json", exclude={"notices"}), sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
