@@ -103,6 +103,8 @@ class ContextAttention:
             return _out(attn, _gated(attn, attn.to_v(context), gates))
         blocks = self._blocks(attention_mask)
         asked, seen = _cover([one.queries for one in blocks]), _cover([one.keys for one in blocks])
+        if asked != EVERYTHING and asked.start == asked.stop:
+            return _nothing(attn, hidden_states).expand(*hidden_states.shape[:2], -1)  # references alone
         asking, context = hidden_states[:, asked], context[:, seen]
 
         query, key, value = attn.norm_q(attn.to_q(asking)), attn.norm_k(attn.to_k(context)), attn.to_v(context)
@@ -148,11 +150,11 @@ def installed(transformer: Any) -> ContextState:
     """
     first = transformer.transformer_blocks[0].attn1.processor
     if not isinstance(first, ContextAttention):
-        state = ContextState()
+        fresh = ContextState()
         for number, block in enumerate(transformer.transformer_blocks):
             for name, kind in _MODULES.items():
                 place = 2 * number + (kind == "audio_self")
-                getattr(block, name).set_processor(ContextAttention(kind, state, place))
+                getattr(block, name).set_processor(ContextAttention(kind, fresh, place))
         first = transformer.transformer_blocks[0].attn1.processor
     state: ContextState = first.state
     if transformer.gradient_checkpointing and not isinstance(transformer._gradient_checkpointing_func, _Recomputed):
@@ -208,9 +210,13 @@ def _out(attn: Any, attended: Tensor) -> Tensor:
     return answer
 
 
+def _nothing(attn: Any, like: Tensor) -> Tensor:
+    """What the last projection makes of 0, its bias: ``[1, 1, dim]``."""
+    return _out(attn, like.new_zeros(1, 1, attn.inner_dim))
+
+
 def _widened(attn: Any, answer: Tensor, asked: slice, count: int) -> Tensor:
-    """The answer among tokens that attended to nothing: what the last projection makes of 0, its bias."""
-    nothing = _out(attn, answer.new_zeros(1, 1, attn.inner_dim))
-    batch = answer.shape[0]
+    """The answer among tokens that attended to nothing."""
+    nothing, batch = _nothing(attn, answer), answer.shape[0]
     before, after = asked.start, count - asked.stop
     return torch.cat([nothing.expand(batch, before, -1), answer, nothing.expand(batch, after, -1)], dim=1)

@@ -9,24 +9,11 @@ import torch
 from torch import Tensor
 
 from dubflow.incontext.attention import KeptReferences, installed
+from dubflow.incontext.backbone.text import TextFeatures
 from dubflow.incontext.masks import Layout, MaskScheme
 from dubflow.incontext.tokens import ContextTokens
 
 PAPER_MASKS = MaskScheme()
-
-
-@dataclass(frozen=True, eq=False)
-class TextContext:
-    """A prompt as the transformer takes it: behind the connectors.
-
-    Attributes:
-        video, audio: ``[B, S, dim]`` for each modality; the widths differ from version 2.3 on.
-        valid: bool or 0/1 ``[B, S]``; None where the connectors filled every place.
-    """
-
-    video: Tensor
-    audio: Tensor
-    valid: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +32,7 @@ def uses_cross_timestep(transformer: Any) -> bool:
 def forward(
     transformer: Any,
     tokens: ContextTokens,
-    text: TextContext,
+    text: TextFeatures,
     masks: MaskScheme = PAPER_MASKS,
     *,
     layout: Layout | None = None,
@@ -64,11 +51,12 @@ def forward(
     return Velocities(video[:, tokens.video.target], audio[:, tokens.audio.target])
 
 
-def inputs(transformer: Any, tokens: ContextTokens, text: TextContext) -> dict[str, Any]:
+def inputs(transformer: Any, tokens: ContextTokens, text: TextFeatures) -> dict[str, Any]:
     """What the transformer is called with: latents and text in its type, positions and noise levels in float32."""
     dtype = transformer.dtype
     scale = float(transformer.config.timestep_scale_multiplier)
-    valid = None if text.valid is None else text.valid.to(dtype)
+    # Behind learned registers every place counts, and without a mask attention is faster.
+    valid = None if bool(text.mask.all()) else text.mask.to(dtype)
     return {
         "hidden_states": tokens.video.latents.to(dtype),
         "audio_hidden_states": tokens.audio.latents.to(dtype),
