@@ -66,14 +66,18 @@ def dub(
 
     from dubflow.dubbing.diflow_engine import DiflowEngine
     from dubflow.dubbing.jobs import check_outputs, dub_all
+    from dubflow.dubbing.provenance.sealing import SIGNING, open_seal
+    from dubflow.gateway.settings import load_settings
     from dubflow.progress import reporting
 
     check_outputs(tasks)
+    settings = load_settings()
+    seal = open_seal(settings.state / SIGNING, key=settings.signing_key, chain=settings.signing_chain)
     speaker = DiflowEngine.open(model, lip_weights=lip_weights, face_weights=face_weights, batch_items=batch)
     with reporting("dub", len(tasks), "clips") as progress:
         for notice in notices:
             progress.note(notice)
-        report = dub_all(tasks, speaker, progress)
+        report = dub_all(tasks, speaker, progress, seal=seal)
     if report.failures and len(tasks) == 1:
         raise report.errors[0]
     emit(_document(report), as_json, lambda console: _print_report(console, report))

@@ -29,6 +29,7 @@ from dubflow.cli import (
     pipelines,
     prepare,
     probe,
+    provenance,
     tables,
     talkers,
     train,
@@ -52,6 +53,7 @@ app.add_typer(corpus.app, name="corpus")
 app.command("prepare")(prepare.prepare)
 app.add_typer(codec.app, name="codec")
 app.command("dub")(dub.dub)
+app.command("provenance")(provenance.provenance)
 app.add_typer(train.app, name="train")
 app.add_typer(benchmark.app, name="benchmark")
 app.command("evaluate")(evaluate.evaluate)

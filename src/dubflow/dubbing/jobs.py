@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from dubflow.atomic import atomic_file, write_json
 from dubflow.dubbing.engine import Engine, Job, SpokenSegment
 from dubflow.dubbing.planning import Plan, PlannedSegment, plan_segments
+from dubflow.dubbing.provenance.sealing import Seal, facts_of
 from dubflow.dubbing.request import SELF, DubRequest
 from dubflow.dubbing.result import DubFailure, DubResult, SegmentResult
 from dubflow.dubbing.stitching import samples_of, stitch
@@ -111,12 +112,19 @@ def check_outputs(tasks: Sequence[DubTask]) -> None:
         seen[out] = task.request.clip
 
 
-def dub_all(tasks: Sequence[DubTask], engine: Engine[Any], progress: Progress, watch: Watch = UNWATCHED) -> DubReport:
+def dub_all(
+    tasks: Sequence[DubTask],
+    engine: Engine[Any],
+    progress: Progress,
+    watch: Watch = UNWATCHED,
+    seal: Seal | None = None,
+) -> DubReport:
     """Dub every task; one that fails leaves the others alone.
 
     Args:
         progress: advances by a clip.
         watch: hears of stages and of the share of all tasks that is done; may stop them. What is finished then stays.
+        seal: puts provenance into every output; with one that signs, an output without a signature is not finished.
 
     Raises:
         WrongUse: as :func:`check_outputs`, and any other wrong use: it would be wrong for every clip.
@@ -129,7 +137,8 @@ def dub_all(tasks: Sequence[DubTask], engine: Engine[Any], progress: Progress, w
     done, forward = 0, Forward(watch)
     for number, task in enumerate(tasks):
         try:
-            one = _look(task, engine, voices, _share(forward, tasks, (number, number + 1), (done, done)))
+            part = _share(forward, tasks, (number, number + 1), (done, done))
+            one = _look(task, engine, voices, part, seal is not None and seal.signs)
         except DubflowError as error:
             _failed(report, task, error, progress)
         else:
@@ -141,7 +150,7 @@ def dub_all(tasks: Sequence[DubTask], engine: Engine[Any], progress: Progress, w
                 ready.append(one)
         if ready and (len(ready) == CLIPS_AT_ONCE or number == len(tasks) - 1):
             part = _share(forward, tasks, (number + 1, number + 1), (done, number + 1))
-            for finished, result in _speak(ready, engine, part):
+            for finished, result in _speak(ready, engine, part, seal):
                 if isinstance(result, DubResult):
                     report.results.append(result)
                     progress.advance()
@@ -181,7 +190,7 @@ def _failed(report: DubReport, task: DubTask, error: DubflowError, progress: Pro
 
 
 def _look(
-    task: DubTask, engine: Engine[Any], voices: dict[tuple[Path, float, float], Voice], watch: Watch
+    task: DubTask, engine: Engine[Any], voices: dict[tuple[Path, float, float], Voice], watch: Watch, signing: bool
 ) -> _Ready | DubResult:
     started = time.monotonic()
     watch.stage("planning", 0)
@@ -190,7 +199,7 @@ def _look(
     path = reference_path(request)
     digest = request.digest(sha256_file(request.clip), _voice_name(request, path), engine.id)
     finished = find_finished(task, digest)
-    if finished is not None:
+    if finished is not None and finished.signed >= signing:
         return finished
     facts, plan = plan_task(task)
     key = (path, request.options.reference_s, request.options.least_reference_s)
@@ -207,7 +216,7 @@ def _voice_name(request: DubRequest, path: Path) -> str:
 
 
 def _speak(
-    ready: Sequence[_Ready], engine: Engine[Any], watch: Watch
+    ready: Sequence[_Ready], engine: Engine[Any], watch: Watch, seal: Seal | None
 ) -> Iterator[tuple[DubTask, DubResult | DubflowError]]:
     """Results of clips that were looked at; if they fail together, each is tried alone."""
     started = time.monotonic()
@@ -218,7 +227,7 @@ def _speak(
             yield ready[0].task, error
             return
         for number, one in enumerate(ready):
-            yield from _speak([one], engine, Part(watch, number / len(ready), (number + 1) / len(ready)))
+            yield from _speak([one], engine, Part(watch, number / len(ready), (number + 1) / len(ready)), seal)
         return
     used = time.monotonic() - started
     frames = sum(one.job.frames for one in ready)
@@ -226,13 +235,15 @@ def _speak(
         watch.stage("writing", _SPOKEN + (1 - _SPOKEN) * number / len(ready))
         try:
             check_stopped(watch)
-            yield one.task, _written(one, segments, engine, one.seconds + used * one.job.frames / frames)
+            yield one.task, _written(one, segments, engine, seal, one.seconds + used * one.job.frames / frames)
         except DubflowError as error:
             yield one.task, error
 
 
-def _written(one: _Ready, spoken: Sequence[SpokenSegment], engine: Engine[Any], seconds: float) -> DubResult:
-    """Write the clip with its new sound, then its figures."""
+def _written(
+    one: _Ready, spoken: Sequence[SpokenSegment], engine: Engine[Any], seal: Seal | None, seconds: float
+) -> DubResult:
+    """Write the clip with its new sound, sign it, then write its figures."""
     started = time.monotonic()
     request, out = one.task.request, one.task.out
     duration = one.plan.duration
@@ -256,6 +267,10 @@ def _written(one: _Ready, spoken: Sequence[SpokenSegment], engine: Engine[Any], 
     tag = _LANGUAGE_TAGS.get(request.language.partition("-")[0])
     with atomic_file(out) as part:
         replace_audio(request.clip, sound, rate, part, language=tag)
+        if seal is not None:
+            voice = one.job.voice.sha256
+            facts = facts_of(engine, request.language, one.facts.sha256, voice_sha256=voice, request=one.digest)
+            notices += seal(part, request.clip, facts)
         result = DubResult(
             request=one.digest,
             clip=request.clip.name,
@@ -275,6 +290,7 @@ def _written(one: _Ready, spoken: Sequence[SpokenSegment], engine: Engine[Any], 
             duration_error_s=_duration_error(part),
             segments=tuple(_figures(*pair) for pair in zip(one.job.segments, spoken, strict=True)),
             seconds=seconds + time.monotonic() - started,
+            signed=seal is not None and seal.signs,
             notices=tuple(notices),
         )
         # Before the output takes its place: an output without figures would be a stranger to the next run.

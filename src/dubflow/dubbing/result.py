@@ -49,6 +49,7 @@ class DubResult(Strict):
     duration_error_s: float = Field(description="Written sound minus picture, by the file's own times.")
     segments: tuple[SegmentResult, ...]
     seconds: float = Field(description="Time used, the engine's share of its batch included.")
+    signed: bool = Field(False, description="Whether the output carries a C2PA manifest.")
     notices: tuple[str, ...] = ()
 
 

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Protocol
 
+from dubflow.dubbing.engine import Engine
 from dubflow.dubbing.provenance.certificates import Signer, open_signer
 from dubflow.dubbing.provenance.child import available
 from dubflow.dubbing.provenance.facts import OutputFacts, VoiceFacts
 from dubflow.dubbing.provenance.signing import sign_output
 
+SIGNING = "signing"
+"""Folder of the state in which the development signer lies."""
 UNSIGNED = "the output carries no C2PA manifest: c2pa-python is not installed (extra gateway)"
 
 
 class Seal(Protocol):
     """Puts provenance into an output."""
+
+    @property
+    def signs(self) -> bool:
+        """Whether outputs are signed by it; False: it only tells that they are not."""
 
     def __call__(self, path: Path, source: Path, facts: OutputFacts) -> tuple[str, ...]:
         """Sign the file ``path`` made from ``source`` in place; returns notices, one sentence each."""
@@ -34,6 +41,7 @@ class SignedOutputs:
     package: str | None = None
     job: str | None = None
     voice: VoiceFacts | None = None
+    signs: bool = True
 
     def __call__(self, path: Path, source: Path, facts: OutputFacts) -> tuple[str, ...]:
         """See :class:`Seal`."""
@@ -46,6 +54,8 @@ class SignedOutputs:
 @dataclass(frozen=True)
 class Unsigned:
     """Where the library is missing: every result says that its output is not signed."""
+
+    signs: bool = False
 
     def __call__(self, path: Path, source: Path, facts: OutputFacts) -> tuple[str, ...]:
         """See :class:`Seal`."""
@@ -71,13 +81,11 @@ def open_seal(
     return SignedOutputs(open_signer(folder, key, chain), package, job, voice)
 
 
-def facts_of(
-    *, engine: str, world: Literal["embedded", "real"], language: str, clip_sha256: str, voice_sha256: str, request: str
-) -> OutputFacts:
-    """What an engine knows about an output; the voice counts as unrecorded until a job says otherwise."""
+def facts_of(engine: Engine[Any], language: str, clip_sha256: str, *, voice_sha256: str, request: str) -> OutputFacts:
+    """What is known of an output without its job; the voice counts as unrecorded until the job says otherwise."""
     return OutputFacts(
-        engine=engine,
-        world=world,
+        engine=engine.id,
+        world=engine.world,
         language=language,
         clip_sha256=clip_sha256,
         voice=VoiceFacts(kind="unrecorded", sha256=voice_sha256),
