@@ -78,7 +78,7 @@ def parameter_groups(network: nn.Module, rates: RateGroups) -> list[dict[str, ob
                 f"The pattern {pattern!r} gives a learning rate to no weight that is trained.",
                 "Patterns are searched in names such as transformer_blocks.0.audio_attn1.to_k; the first decides.",
             )
-    values = dict(rates.patterns) | {REST: rates.default}
+    values: dict[str, float] = {**dict(rates.patterns), REST: rates.default}
     return [{"params": members, "lr": values[name], "name": name} for name, members in found.items() if members]
 
 

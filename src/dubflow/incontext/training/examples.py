@@ -13,10 +13,11 @@ from torch import Tensor
 
 from dubflow.incontext.backbone.geometry import Geometry
 from dubflow.incontext.backbone.positions import audio_positions, video_positions
+from dubflow.incontext.backbone.text import TextFeatures
 from dubflow.incontext.backbone.video import video_tokens
 from dubflow.incontext.flow.levels import draw_levels
 from dubflow.incontext.flow.path import noised, velocity
-from dubflow.incontext.forward import TextContext, forward
+from dubflow.incontext.forward import forward
 from dubflow.incontext.tokens import ContextTokens
 from dubflow.incontext.training.latents import PairLatents
 from dubflow.incontext.training.loss import LossParts, dubbing_loss, mask_weights
@@ -38,7 +39,7 @@ class Example:
     ids: tuple[str, ...]
     number: int
     tokens: ContextTokens
-    text: TextContext
+    text: TextFeatures
     video_target: Tensor
     audio_target: Tensor
     weights: Tensor
@@ -79,7 +80,7 @@ def example_of(
         ids=(pair.id,),
         number=number,
         tokens=tokens,
-        text=TextContext(pair.text.video, pair.text.audio, pair.text.mask),
+        text=pair.text,
         video_target=velocity(video, noise),
         audio_target=velocity(audio, audio_noise),
         weights=torch.where(held, torch.zeros_like(weights), weights),

@@ -1,9 +1,9 @@
 """The cache of latents: what the frozen parts of the base make of pairs, once.
 
-A folder: the content-addressed store of :mod:`dubflow.corpora.cache` and ``latents.json``, which says which objects make
-which pair. A pair's object has ``context_video``, ``target_video`` ``[C, F', H', W']``, ``context_audio``,
-``target_audio`` ``[T, D]`` and, where there is one, ``mask`` (bool ``[F', H', W']``, True in the target's face); a prompt's
-has ``video``, ``audio`` ``[L, D]`` and ``mask`` ``[L]``, after the connectors. bfloat16 is stored as its 16 bits.
+A folder: the content-addressed store of :mod:`dubflow.corpora.cache` and ``latents.json``, which says which objects
+make which pair. A pair's object has ``context_video``, ``target_video`` ``[C, F', H', W']``, ``context_audio``,
+``target_audio`` ``[T, D]`` and, where there is one, ``mask`` (bool ``[F', H', W']``, True in the target's face); a
+prompt's has ``video``, ``audio`` ``[L, D]`` and ``mask`` ``[L]``, after the connectors. bfloat16 is stored as its bits.
 """
 
 from __future__ import annotations

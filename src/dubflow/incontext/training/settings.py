@@ -1,8 +1,8 @@
 """How a LoRA for dubbing is trained; sections ``incontext.data`` and ``incontext.training`` of a preset.
 
 JUST-DUB-IT, A.3, gives rank, layers, rates, weights in and outside of the face, 2,000 steps of one pair, gradient
-checkpointing, bf16, 960 x 544 x 121 at 25 frames a second, linear schedule and clipping. Weight decay (0.01), the end of
-the schedule (a tenth) and no warm-up are the authors' code's; so is the first frame that is sometimes given.
+checkpointing, bf16, 960 x 544 x 121 at 25 frames a second, linear schedule and clipping. Weight decay (0.01), the end
+of the schedule (a tenth) and no warm-up are the authors' code's; so is the first frame that is sometimes given.
 """
 
 from __future__ import annotations
