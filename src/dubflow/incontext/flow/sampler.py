@@ -21,8 +21,8 @@ def guided(asked: Tensor, avoided: Tensor, scale: float) -> Tensor:
 def noise_like(sources: Sequence[torch.Generator], like: Tensor) -> Tensor:
     """Standard normal numbers, float32 ``[B, ...]``, on ``like``'s device.
 
-    Every item draws from a CPU generator of its own: its noise hangs on its seed and size alone, not on its neighbours or
-    the device.
+    Every item draws from a CPU generator of its own: its noise hangs on its seed and size alone, not on its
+    neighbours or the device.
     """
     drawn = [torch.randn(like.shape[1:], generator=one, dtype=torch.float32) for one in sources]
     return torch.stack(drawn).to(like.device)

@@ -1,8 +1,9 @@
 """The transformer on tokens whose positions, text and layout stay while their noise falls.
 
 Positions and the prompt are the same at every step, so rotary embeddings and the projected text are computed once. All
-tokens of an item have one of two noise levels, 0 or the item's own, so the time embeddings are computed for these two and
-handed out to the tokens, where the plain pass computes them for every token. The result is the plain pass's to rounding.
+tokens of an item have one of two noise levels, 0 or the item's own, so the time embeddings are computed for these two
+and handed out to the tokens, where the plain pass computes them for every token. The result is the plain pass's, to
+rounding.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _Embedded = tuple[Tensor, Tensor]
 
 
 class PreparedPass:
-    """Calls give what :func:`dubflow.incontext.forward.forward` gives, for tokens that differ in latents and level only.
+    """Gives what :func:`dubflow.incontext.forward.forward` gives, for tokens that differ in latents and level only.
 
     A transformer whose modules are moved by hooks (offloading) runs the plain pass: its parts may not be called singly.
     """
