@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
+from dubflow.gateway.consent import ConsentStore
 from dubflow.gateway.database import Database
 from dubflow.gateway.jobs.store import JobStore
 from dubflow.gateway.keys import KeyStore
 from dubflow.gateway.limits import Rate, Slots
+from dubflow.gateway.metrics import Meters
 from dubflow.gateway.settings import GatewaySettings
 from dubflow.gateway.tables import migrate
 from dubflow.gateway.uploads import UploadStore
@@ -30,6 +32,8 @@ class Parts:
     jobs: JobStore
     keys: KeyStore
     uploads: UploadStore
+    consents: ConsentStore
+    meters: Meters
     rate: Rate
     uploading: Slots
     streaming: Slots
@@ -53,6 +57,8 @@ def open_parts(settings: GatewaySettings) -> Parts:
         jobs=JobStore(database),
         keys=KeyStore(database),
         uploads=UploadStore(database, files),
+        consents=ConsentStore(database),
+        meters=Meters("gateway"),
         rate=Rate(settings.requests_a_minute, settings.burst),
         uploading=Slots(settings.tenant_uploads, "gateway.too_many_uploads", "uploads"),
         streaming=Slots(settings.tenant_streams, "gateway.too_many_streams", "event streams"),
