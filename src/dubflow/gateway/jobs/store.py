@@ -94,6 +94,11 @@ class JobStore:
         except IntegrityError:  # somebody else's insert with this key came between our look and ours
             return self.database.write(work)
 
+    def knows(self, tenant: str, idempotency: str) -> bool:
+        """Whether a job was taken on with this idempotency key."""
+        query = select(JOBS.c.id).where(JOBS.c.tenant == tenant, JOBS.c.idempotency == idempotency)
+        return self.database.read(lambda connection: connection.execute(query).first() is not None)
+
     def get(self, tenant: str, job_id: str) -> Job:
         """A job; while it waits its estimate is of the queue before it.
 
