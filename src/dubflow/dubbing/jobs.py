@@ -268,8 +268,14 @@ def _written(
     with atomic_file(out) as part:
         replace_audio(request.clip, sound, rate, part, language=tag)
         if seal is not None:
-            voice = one.job.voice.sha256
-            facts = facts_of(engine, request.language, one.facts.sha256, voice_sha256=voice, request=one.digest)
+            facts = facts_of(
+                engine=engine.id,
+                world=engine.world,
+                language=request.language,
+                clip_sha256=one.facts.sha256,
+                voice_sha256=one.job.voice.sha256,
+                request=one.digest,
+            )
             notices += seal(part, request.clip, facts)
         result = DubResult(
             request=one.digest,

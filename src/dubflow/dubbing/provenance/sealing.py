@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Literal, Protocol
 
-from dubflow.dubbing.engine import Engine
 from dubflow.dubbing.provenance.certificates import Signer, open_signer
 from dubflow.dubbing.provenance.child import available
 from dubflow.dubbing.provenance.facts import OutputFacts, VoiceFacts
@@ -81,11 +80,13 @@ def open_seal(
     return SignedOutputs(open_signer(folder, key, chain), package, job, voice)
 
 
-def facts_of(engine: Engine[Any], language: str, clip_sha256: str, *, voice_sha256: str, request: str) -> OutputFacts:
+def facts_of(
+    *, engine: str, world: Literal["embedded", "real"], language: str, clip_sha256: str, voice_sha256: str, request: str
+) -> OutputFacts:
     """What is known of an output without its job; the voice counts as unrecorded until the job says otherwise."""
     return OutputFacts(
-        engine=engine.id,
-        world=engine.world,
+        engine=engine,
+        world=world,
         language=language,
         clip_sha256=clip_sha256,
         voice=VoiceFacts(kind="unrecorded", sha256=voice_sha256),
