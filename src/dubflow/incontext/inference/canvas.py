@@ -1,7 +1,7 @@
 """Pictures of any size into the size that the base works at, and back: bars instead of stretching.
 
-A canvas has the settings' area, sides that are multiples of 32 and nearly the source's shape; the source is scaled to fit
-and stands in the middle, black bars (under 32 pixels) fill what is left. Going back cuts the bars off.
+A canvas has the settings' area, sides that are multiples of 32 and nearly the source's shape; the source is scaled to
+fit and stands in the middle, black bars fill what is left. Going back cuts the bars off.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 Frames = NDArray[np.uint8]
 
 _SNAP = 32
+_LEAST = 2  # latents a side; the video decoder mirrors its edges and needs two
 _AT_ONCE = 16
 
 
@@ -25,7 +26,7 @@ class Canvas:
     """Where a source of ``source_height`` x ``source_width`` lies in a canvas of ``height`` x ``width``.
 
     Attributes:
-        inner_height, inner_width: its size there. top, left: pixels of bar before it.
+        inner_height, inner_width: its size there.
     """
 
     source_height: int
@@ -38,20 +39,15 @@ class Canvas:
     @classmethod
     def of(cls, source_height: int, source_width: int, height: int, width: int) -> Self:
         """The canvas of at most ``height * width`` pixels that shows the source largest."""
-        most = max(1, height * width // _SNAP**2)
-        best: tuple[float, int, int, int] | None = None
-        for rows in range(1, most + 1):
-            wanted = rows * source_width / source_height
-            for columns in {max(1, int(wanted)), int(wanted) + 1}:
-                if rows * columns > most:
-                    continue
+        most = max(_LEAST**2, height * width // _SNAP**2)
+        best = (0.0, 0, _LEAST, _LEAST)
+        for rows in range(_LEAST, most // _LEAST + 1):
+            wanted = int(rows * source_width / source_height)
+            for columns in {min(max(_LEAST, one), most // rows) for one in (wanted, wanted + 1)}:
                 scale = min(rows * _SNAP / source_height, columns * _SNAP / source_width)
                 # Among canvases that show it equally large the smallest.
-                candidate = (round(scale, 9), -rows * columns, rows, columns)
-                best = candidate if best is None or candidate > best else best
-        # A picture so slender that no candidate is left shows in one row or column.
-        rows, columns = (best[2], best[3]) if best else ((1, most) if source_width > source_height else (most, 1))
-        return cls.within(source_height, source_width, rows * _SNAP, columns * _SNAP)
+                best = max(best, (round(scale, 9), -rows * columns, rows, columns))
+        return cls.within(source_height, source_width, best[2] * _SNAP, best[3] * _SNAP)
 
     @classmethod
     def within(cls, source_height: int, source_width: int, height: int, width: int) -> Self:

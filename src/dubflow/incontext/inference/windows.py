@@ -1,16 +1,20 @@
 """A clip of any length in windows of 8k + 1 frames, and the words that are said in each.
 
-A clip that fits is one window. A longer one has several of equal length that share frames; each but the first begins with
-the picture that the one before it made there, and over the shared frames one fades into the other.
+A clip that fits is one window. A longer one has several of equal length that share frames; each but the first begins
+with the picture that the one before it made there, and over the shared frames one fades into the other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+_Number = TypeVar("_Number", np.uint8, np.float32)
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,9 @@ def windows_of(frames: int, longest: int, overlap: int) -> list[Window]:
 def texts_of_windows(texts: Sequence[SpokenText], windows: Sequence[Window]) -> list[str]:
     """What is said in each window: words are spread evenly over their text's frames.
 
-    A word belongs to the window in whose part it falls when shared frames are halved. Nothing is said twice or left out.
+    A word belongs to the window in whose part it falls when shared frames are halved: none is said twice or left out.
     """
-    edges = [(one.stop + other.start) / 2 for one, other in zip(windows[:-1], windows[1:], strict=True)]
+    edges = [(one.stop + other.start) / 2 for one, other in pairwise(windows)]
     said: list[list[str]] = [[] for _ in windows]
     for text in texts:
         words = text.text.split()
@@ -63,31 +67,21 @@ def texts_of_windows(texts: Sequence[SpokenText], windows: Sequence[Window]) -> 
     return [" ".join(words) for words in said]
 
 
-def held(values: NDArray[np.generic], length: int) -> NDArray[np.generic]:
+def held(values: NDArray[_Number], length: int) -> NDArray[_Number]:
     """``values`` ``[n, ...]`` with the last repeated up to ``length``."""
-    return np.concatenate([values, np.repeat(values[-1:], length - len(values), axis=0)])
+    return np.concatenate([values, np.repeat(values[-1:], max(0, length - len(values)), axis=0)])
 
 
-def joined(pieces: Sequence[NDArray[np.generic]], starts: Sequence[int], total: int) -> NDArray[np.float32]:
-    """Pieces ``[n, ...]`` at ``starts`` as one ``[total, ...]``: where two share places, one fades into the other.
+def appended(whole: NDArray[_Number], filled: int, piece: NDArray[_Number], start: int) -> int:
+    """Put ``piece`` ``[n, ...]`` at ``start`` into ``whole``, which is filled up to ``filled``; how far it is then.
 
-    Weights of the two sum to 1 everywhere, so what they agree on stays as it is.
+    Where both have something, one fades into the other; the weights sum to 1, so what they agree on stays as it is.
     """
-    whole = np.zeros((total, *pieces[0].shape[1:]), np.float32)
-    for number, (piece, start) in enumerate(zip(pieces, starts, strict=True)):
-        weight = np.ones(len(piece), np.float32)
-        if number:
-            shared = starts[number - 1] + len(pieces[number - 1]) - start
-            weight[:shared] = _rising(shared)
-        if number + 1 < len(pieces):
-            shared = start + len(piece) - starts[number + 1]
-            weight[len(piece) - shared :] *= 1 - _rising(shared)
-        kept = min(len(piece), total - start)
-        whole[start : start + kept] += (
-            piece[:kept].astype(np.float32) * weight[:kept].reshape(-1, *(1,) * (piece.ndim - 1))
-        )
-    return whole
-
-
-def _rising(count: int) -> NDArray[np.float32]:
-    return ((np.arange(count) + 0.5) / count).astype(np.float32) if count > 0 else np.zeros(0, np.float32)
+    stop = min(len(whole), start + len(piece))
+    shared = max(0, min(filled, stop) - start)
+    if shared:
+        weight = ((np.arange(shared) + 0.5) / shared).reshape(-1, *(1,) * (piece.ndim - 1))
+        mixed = whole[start : start + shared] * (1 - weight) + piece[:shared] * weight
+        whole[start : start + shared] = np.rint(mixed) if whole.dtype.kind == "u" else mixed
+    whole[start + shared : stop] = piece[shared : stop - start]
+    return max(filled, stop)
