@@ -36,8 +36,9 @@ def part_configs(settings: BackboneSettings) -> dict[str, Config]:
 def transformer_config(settings: BackboneSettings) -> Config:
     """The two-stream transformer.
 
-    2.3 adds a gate a head, modulated text cross-attention and drops the caption projection; 2.5 also drops the
-    prompt's time-dependent modulation and the video feed-forward's bias, and marks keyframes.
+    2.3 adds a gate a head, modulates the text cross-attention and drops the caption projection; 2.5 also drops the bias
+    of the video feed-forward and marks keyframes. (A variant of 2.5 without the prompt's time-dependent modulation is
+    loaded too, but not built.)
     """
     sizes = settings.transformer
     later = settings.version != "2.0"
@@ -64,7 +65,7 @@ def transformer_config(settings: BackboneSettings) -> Config:
         "audio_cross_attn_mod": later,
         "use_prompt_embeddings": not later,
         "perturbed_attn": later,
-        "use_prompt_adaln_single": not newest,
+        "use_prompt_adaln_single": True,
         "ff_bias": not newest,
         "use_keyframes_abs_pos_embedding": newest,
     }

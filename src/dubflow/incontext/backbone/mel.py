@@ -2,7 +2,8 @@
 
 16 kHz, Hann window and transform of 1024, hop 160, centred with reflected edges; magnitudes (power 1) through
 triangular filters from 0 to 8000 Hz on Slaney's mel scale (linear to 1 kHz, logarithmic above), each of unit area;
-natural logarithm of at least 1e-5 (LTX-2, ``audio_vae/ops``). Another scale and another grid than :mod:`dubflow.speech.mel`.
+natural logarithm of at least 1e-5 (LTX-2, ``audio_vae/ops``). Another scale and another grid than
+:mod:`dubflow.speech.mel`.
 """
 
 from __future__ import annotations
