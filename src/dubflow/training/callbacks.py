@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint
-from torch import Tensor
+from torch import Tensor, nn
 
 from dubflow.progress import Progress
 from dubflow.tracking import RunLog
@@ -154,6 +154,17 @@ class Checkpoints(EveryStep, Checkpoint):
         if trainer.is_global_zero:
             for old in checkpoints(self.folder)[:-_KEPT]:
                 old.unlink(missing_ok=True)
+
+
+@contextmanager
+def at_rest(network: nn.Module) -> Iterator[None]:
+    """The network in eval mode, without gradients, and back in training after."""
+    network.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        network.train()
 
 
 @contextmanager

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from dubflow.diflow.training.callbacks import Averaging, at_rest
+from dubflow.diflow.training.callbacks import Averaging
 from dubflow.progress import Silent
-from dubflow.training.callbacks import Checkpoints, Logging
+from dubflow.training.callbacks import Checkpoints, Logging, at_rest
 from dubflow.training.checkpoints import checkpoint_path, checkpoints
 
 

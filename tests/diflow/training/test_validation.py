@@ -13,7 +13,7 @@ from dubflow.corpora.prepared import PreparedSet
 from dubflow.diflow.flow.vocabulary import CODEC
 from dubflow.diflow.nets.settings import NetSettings
 from dubflow.diflow.nets.tts import TtsNetwork
-from dubflow.diflow.training.callbacks import at_rest
+from dubflow.training.callbacks import at_rest
 from dubflow.diflow.training.data import PreparedData
 from dubflow.diflow.training.modules import TtsModule
 from dubflow.diflow.training.validation import held_loss, reference_of

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
-from torch import Tensor, nn
+from torch import Tensor
 
 from dubflow.diflow.stored import Network
 from dubflow.diflow.training.modules import StageModule
-from dubflow.training.callbacks import EveryStep
+from dubflow.training.callbacks import EveryStep, at_rest
 from dubflow.training.sharding import is_sharded, like, local, whole
 
 
@@ -70,17 +69,6 @@ class Result(Callback):
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         """Keep it; this is called also where no step was left to do."""
         self.network = self.of(pl_module)
-
-
-@contextmanager
-def at_rest(network: nn.Module) -> Iterator[None]:
-    """The network in eval mode, without gradients, and back in training after."""
-    network.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        network.train()
 
 
 class Validation(EveryStep):

@@ -67,7 +67,7 @@ def parameter_groups(network: nn.Module, rates: RateGroups) -> list[dict[str, ob
     Raises:
         WrongUse: ``incontext.idle_pattern`` when a pattern decides the rate of nothing.
     """
-    found: dict[str, list[nn.Parameter]] = {pattern: [] for pattern, _ in rates.patterns} | {REST: []}
+    found: dict[str, list[nn.Parameter]] = {pattern: [] for pattern in (*dict(rates.patterns), REST)}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
             found[group_of(name, rates)[0]].append(parameter)

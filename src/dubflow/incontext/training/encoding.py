@@ -27,9 +27,10 @@ from dubflow.incontext.backbone.fingerprint import fingerprint
 from dubflow.incontext.backbone.parts import Backbone
 from dubflow.incontext.backbone.text import encode_text
 from dubflow.incontext.backbone.video import encode_video
+from dubflow.incontext.inference.canvas import Canvas
 from dubflow.incontext.pairs.manifest import PairFile, PairManifest, PairRow
+from dubflow.incontext.prompts import NEGATIVE
 from dubflow.incontext.training.face_masks import face_mask, latent_mask
-from dubflow.incontext.training.fitting import fitted
 from dubflow.incontext.training.latents import CachedPair, LatentIndex, packed, write_index
 from dubflow.incontext.training.settings import FPS, DataSettings
 from dubflow.media.decode import read_audio, stream_frames
@@ -91,6 +92,11 @@ class _Side:
     frames: NDArray[np.uint8]
     waveform: NDArray[np.float32]
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.frames.shape[1], self.frames.shape[2]
+
 
 @dataclass
 class _Run:
@@ -133,7 +139,7 @@ class _Run:
                 f"None of {len(self.pairs)} pairs can be used: {'; '.join(sorted(set(left_out.values()))[:3])}.",
                 "Give pairs of clips with picture and sound.",
             )
-        index = self._packed(encoded, left_out)
+        index = self._packed(encoded, left_out, self._text(NEGATIVE))
         return EncodeReport(
             pairs=len(index.pairs),
             done=self.done,
@@ -194,12 +200,13 @@ class _Run:
         tokens = geometry.audio_tokens(Fraction(frames, FPS))
         samples = frames * geometry.sample_rate // FPS
         tensors = {}
+        canvas = Canvas.of(*target.size, *self.settings.size)
         for name, clip in (("context", context), ("target", target)):
-            tensors[f"{name}_video"] = encode_video(self.backbone, fitted(clip.frames[:frames], *self.settings.size))
+            tensors[f"{name}_video"] = encode_video(self.backbone, _on(canvas, clip.frames[:frames]))
             tensors[f"{name}_audio"] = encode_audio(self.backbone, clip.waveform[:samples], tokens)
         latent = tensors["target_video"].shape[1:]
         arrays = packed(tensors)
-        mask, why = self._mask(row, target, frames)
+        mask, why = self._mask(row, target, canvas, frames)
         if mask is not None:
             arrays["mask"] = latent_mask(mask, int(latent[1]), int(latent[2]), geometry.temporal)
         return arrays, {"kind": "pair", "shape": [int(size) for size in latent], "tokens": tokens, "unmasked": why}
@@ -223,7 +230,7 @@ class _Run:
         """Whether the pair's face is looked for."""
         return row.mask is None and self.settings.masks == "given or faces"
 
-    def _mask(self, row: PairRow, target: _Side, frames: int) -> tuple[NDArray[Any] | None, str | None]:
+    def _mask(self, row: PairRow, target: _Side, canvas: Canvas, frames: int) -> tuple[NDArray[Any] | None, str | None]:
         """The face in the target, bool ``[F, height, width]``, or why there is none."""
         if self.settings.masks == "none":
             return None, _NO_MASK
@@ -231,18 +238,19 @@ class _Run:
             shown = self._frames(row.mask)
             if len(shown) < frames:
                 return None, "its mask is shorter than its clip"
-            return fitted(shown[:frames], *self.settings.size).max(axis=3) / 255, None
+            return _on(canvas, shown[:frames]).max(axis=3) / 255, None
         if self.landmarker is None or not self._looks(row):
             return None, "it has no mask"
         tracks = self.landmarker.landmarks(target.frames[:frames])
         if not tracks.tracks:
             return None, "no face was found in its target"
-        height, width = target.frames.shape[1:3]
-        drawn = face_mask(tracks.main, height, width).astype(np.uint8) * 255
-        return fitted(np.repeat(drawn[..., None], 3, axis=3), *self.settings.size)[..., 0] / 255, None
+        drawn = face_mask(tracks.main, *target.size).astype(np.uint8) * 255
+        return _on(canvas, np.repeat(drawn[..., None], 3, axis=3))[..., 0] / 255, None
 
-    def _packed(self, encoded: dict[str, tuple[PairRow, str, str]], left_out: dict[str, str]) -> LatentIndex:
-        wanted = {key for _, *keys in encoded.values() for key in keys}
+    def _packed(
+        self, encoded: dict[str, tuple[PairRow, str, str]], left_out: dict[str, str], negative: str
+    ) -> LatentIndex:
+        wanted = {key for _, *keys in encoded.values() for key in keys} | {negative}
         header = self.pairs.header
         with self.store.packing():
             self.store.pack(wanted, self.settings.shard_mib * 2**20)
@@ -259,6 +267,7 @@ class _Run:
                 version=self.backbone.version,
                 parts=self.parts,
                 settings=self.settings.model_dump(mode="json", exclude={"shard_mib"}),
+                negative=negative,
                 pairs=entries,
                 left_out=left_out,
                 unmasked=unmasked,
@@ -287,6 +296,11 @@ def cached_pair(row: PairRow, key: str, text: str, meta: dict[str, Any]) -> Cach
 def size_of(store: Store, keys: set[str]) -> int:
     """Bytes of the shards that hold ``keys``."""
     return sum(store.shard_path(name).stat().st_size for name in {store.shard_of(key) for key in keys})
+
+
+def _on(canvas: Canvas, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Frames of any size on a canvas of its size, as inference puts them there."""
+    return Canvas.within(frames.shape[1], frames.shape[2], canvas.height, canvas.width).put(frames)
 
 
 def _sides(row: PairRow) -> Sequence[tuple[PairFile, PairFile | None]]:

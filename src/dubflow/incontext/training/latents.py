@@ -62,6 +62,7 @@ class LatentIndex(Strict):
     version: str = Field(description="Of the base: 2.0, 2.3 or 2.5.")
     parts: dict[str, str] = Field(description="Fingerprints of the parts of the base that were used.")
     settings: dict[str, Any] = Field(description="As the data was made.")
+    negative: str | None = Field(None, description="Key of the features of the prompt that guidance leads away from.")
     pairs: dict[str, CachedPair]
     left_out: dict[str, str] = Field(default_factory=dict, description="Pairs that are not here, and why.")
     unmasked: dict[str, str] = Field(default_factory=dict, description="Pairs without a face mask, and why.")
@@ -106,7 +107,7 @@ class LatentSet:
             BadInput: ``incontext.bad_latents`` when the cache lacks what its index names.
         """
         pair = self.index.pairs[name]
-        latents, text = self._read(pair.key), self._read(pair.text)
+        latents = self._read(pair.key)
         return PairLatents(
             id=name,
             context_video=latents["context_video"],
@@ -114,8 +115,16 @@ class LatentSet:
             target_video=latents["target_video"],
             target_audio=latents["target_audio"],
             mask=latents.get("mask"),
-            text=TextFeatures(text["video"][None], text["audio"][None], text["mask"][None]),
+            text=self._text(pair.text),
         )
+
+    def negative(self) -> TextFeatures | None:
+        """What guidance leads away from, a batch of one; None where it was not encoded."""
+        return None if self.index.negative is None else self._text(self.index.negative)
+
+    def _text(self, key: str) -> TextFeatures:
+        text = self._read(key)
+        return TextFeatures(text["video"][None], text["audio"][None], text["mask"][None])
 
     def _read(self, key: str) -> dict[str, Tensor]:
         if self._store is None:

@@ -41,7 +41,7 @@ class LoraModule(lightning.LightningModule):
         self.parts: LossParts | None = None
         self.gradient: Tensor | None = None
         self._in_step: list[str] = []
-        self.register_state_dict_post_hook(_lora_alone)
+        self.register_state_dict_post_hook(_lora_alone)  # type: ignore[no-untyped-call]
         if settings.gradient_checkpointing:
             transformer.enable_gradient_checkpointing()
         transformer.train()

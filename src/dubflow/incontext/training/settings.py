@@ -25,8 +25,10 @@ FPS = 25
 class DataSettings(Strict):
     """What pairs are made into; a part of every cache key."""
 
-    width: int = Field(960, ge=32, multiple_of=32, description="Pixels.")
-    height: int = Field(544, ge=32, multiple_of=32, description="Pixels.")
+    width: int = Field(960, ge=64, multiple_of=32, description="Width of the area that pictures are fitted into.")
+    height: int = Field(
+        544, ge=64, multiple_of=32, description="Its height; another shape of picture gets another shape of same area."
+    )
     frames: int = Field(121, ge=9, description="Frames at 25 a second, 8k + 1; longer clips are cut to as many.")
     shortest: int = Field(9, ge=9, description="Pairs with fewer frames are left out.")
     masks: Literal["given or faces", "given", "none"] = Field(
