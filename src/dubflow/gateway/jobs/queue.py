@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 Ending = Literal["done", "failed", "cancelled", "again", "lost"]
 """What became of a job that a worker is through with: *again* waits for another try, *lost* is another worker's."""
 
-_FIRST_PAUSE_S = 2.0
+_FIRST_PAUSE_S = 5.0
 _LONGEST_PAUSE_S = 300.0
 
 
@@ -132,19 +132,27 @@ class JobQueue:
         """Renew a lease; hear whether the job's end was asked for."""
         return self._renew(lease, patience_s, {})
 
-    def report(self, lease: Lease, stage: str, percent: float, estimate_s: float | None) -> Beat:
+    def report(
+        self,
+        lease: Lease,
+        stage: str,
+        percent: float,
+        estimate_s: float | None,
+        *,
+        patience_s: float = WORKER_PATIENCE_S,
+    ) -> Beat:
         """Say how far the job is; renews the lease as well."""
         values = {"stage": stage, "percent": min(100.0, max(0.0, percent)), "estimate_s": estimate_s}
-        return self._renew(lease, WORKER_PATIENCE_S, {**values, "revision": JOBS.c.revision + 1})
+        return self._renew(lease, patience_s, {**values, "revision": JOBS.c.revision + 1})
 
-    def listen(self, lease: Lease) -> Beat:
+    def listen(self, lease: Lease, *, patience_s: float = 0.5) -> Beat:
         """Like :meth:`beat` without renewing: reads alone, so it may be asked several times a second."""
 
         def work(connection: Connection) -> Beat:
             row = connection.execute(select(JOBS.c.cancel_asked).where(*_held(lease))).first()
             return Beat(row is not None, bool(row and row[0]))
 
-        return self.database.read(work)
+        return self.database.read(work, patience_s=patience_s)
 
     def finish(
         self,

@@ -1,0 +1,330 @@
+"""``python -m dubflow.gateway.worker --state DIR``: takes jobs, one after another, and does them.
+
+It may be killed at any moment. On SIGTERM (or Ctrl-C) it takes no new job and finishes the one it has, if that is done
+within ``--drain`` seconds; otherwise, and on a second signal, it hands the job back for another worker. Several may run
+on one machine or many. Beside the work each keeps house: leases that are over, webhooks that are due, files whose time
+has come; with many workers each of these is still done once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import secrets
+import shutil
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+from dubflow.errors import DubflowError, OurFault
+from dubflow.gateway.consent import ConsentStore
+from dubflow.gateway.database import Database
+from dubflow.gateway.jobs.doing import Speaker, Tools, do_job
+from dubflow.gateway.jobs.queue import Ending, JobQueue, Lease
+from dubflow.gateway.jobs.watching import LeaseWatch
+from dubflow.gateway.logs import configure_logging
+from dubflow.gateway.metrics import Meters, Publisher
+from dubflow.gateway.retention import Retention
+from dubflow.gateway.settings import GatewaySettings, load_settings
+from dubflow.gateway.tables import migrate
+from dubflow.gateway.tracing import span, trace_from
+from dubflow.gateway.uploads import UploadStore
+from dubflow.gateway.webhooks import Webhooks, webhook_secret
+from dubflow.locking import alone_in
+from dubflow.storage import Objects
+
+IDLE_S = 0.25
+"""Between two looks into an empty queue."""
+_WITHOUT_ENGINE_S = 1.0
+_KEEP_S = 5.0
+_RETENTION_S = 300.0
+_WEBHOOKS_S = 0.5
+_WORK = "work"
+
+_log = logging.getLogger("dubflow.gateway.worker")
+
+
+class Worker:
+    """Takes jobs and does them, until it is told to stop.
+
+    Args:
+        tools: what jobs are done with. queue: where they come from. scratch: a folder of this worker's own.
+        drain_s: how long a job that runs may still take once :meth:`drain` was called.
+    """
+
+    def __init__(
+        self,
+        tools: Tools,
+        queue: JobQueue,
+        scratch: Path,
+        *,
+        name: str | None = None,
+        drain_s: float = 30.0,
+        meters: Meters | None = None,
+    ) -> None:
+        self.tools, self.queue, self.scratch, self.drain_s = tools, queue, scratch, drain_s
+        self.name = name or f"{socket.gethostname()[:40]}-{os.getpid()}"
+        self.meters = meters or Meters("worker")
+        self.stopping = threading.Event()
+        self._let_go_at: float | None = None
+
+    def drain(self, *, now: bool = False) -> None:
+        """Take no more jobs; let go of one that runs when its time is over, or ``now``."""
+        until = time.monotonic() + (0.0 if now else self.drain_s)
+        self._let_go_at = until if self._let_go_at is None else min(self._let_go_at, until)
+        self.stopping.set()
+
+    def run(self, *, once: bool = False) -> int:
+        """Do jobs until drained, or with ``once`` until none is due; how many attempts were made."""
+        attempts = 0
+        while not self.stopping.is_set():
+            try:
+                speaker = self.tools.speaker()
+                lease = self.queue.lease(self.name)
+            except DubflowError as error:
+                _log.warning("no job can be taken", extra={"code": error.code, "worker": self.name})
+                self.stopping.wait(_WITHOUT_ENGINE_S)
+                continue
+            if lease is None:
+                if once:
+                    break
+                self.stopping.wait(IDLE_S)
+                continue
+            attempts += 1
+            self._do(lease, speaker)
+        return attempts
+
+    def _do(self, lease: Lease, speaker: Speaker) -> None:
+        job, began = lease.job, time.monotonic()
+        facts = {"job_id": job.id, "attempt": lease.fence, "worker": self.name, "tenant": job.tenant}
+        with span("dub", trace_from(job.trace_id), **{"dubflow.job_id": job.id}) as trace:
+            facts["trace_id"] = trace.trace_id
+            if job.attempts == 1:
+                self.meters.observe("dubflow_job_wait_seconds", max(0.0, time.time() - job.created.timestamp()))
+            _log.info("job taken", extra=facts)
+            code: str | None = None
+            try:
+                ending, code = self._tried(lease, speaker, trace.trace_id)
+            except DubflowError as error:
+                # The database stayed away for long: the lease ends by itself, and what was made counts for nothing.
+                ending, code = "lost", error.code
+            if ending != "done":
+                self._tidy(lease)
+            seconds = time.monotonic() - began
+            self.meters.count("dubflow_job_attempts_total", trace=trace.trace_id, outcome=ending)
+            self.meters.observe("dubflow_job_seconds", seconds, trace=trace.trace_id, outcome=ending)
+            _log.info("job left", extra={**facts, "state": ending, "seconds": seconds, "code": code})
+
+    def _tried(self, lease: Lease, speaker: Speaker, trace: str) -> tuple[Ending, str | None]:
+        def told(stage: str, seconds: float) -> None:
+            self.meters.observe("dubflow_engine_stage_seconds", seconds, trace=trace, stage=stage)
+
+        folder = self.scratch / f"{lease.job.id}-{lease.fence}"
+        with LeaseWatch(self.queue, lease, draining=self._letting_go, told=told) as watch:
+            try:
+                folder.mkdir(parents=True)
+                result = do_job(lease, speaker, self.tools, watch, folder)
+                ending = self.queue.finish(
+                    lease,
+                    result.model_dump(mode="json"),
+                    engine=result.engine,
+                    served_version=result.served_version,
+                    clip_s=result.duration_s,
+                    work_s=result.seconds,
+                )
+            except DubflowError as error:
+                return self._ended_badly(lease, watch, error), error.code
+            except Exception as error:
+                _log.exception("a job failed for no known reason", extra={"job_id": lease.job.id})
+                return self._ended_badly(lease, watch, _unknown(error)), "gateway.job_crashed"
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+        if ending == "done":
+            self.meters.count("dubflow_dubbed_clip_seconds_total", result.duration_s, trace=trace)
+            self.meters.observe("dubflow_engine_segments", len(result.segments))
+            self.meters.count("dubflow_voices_total", kind=result.voice.kind)
+            if result.duration_s > 0:
+                self.meters.observe("dubflow_dub_seconds_per_clip_second", result.seconds / result.duration_s)
+        return ending, None
+
+    def _ended_badly(self, lease: Lease, watch: LeaseWatch, error: DubflowError) -> Ending:
+        if watch.why == "lost":
+            return "lost"
+        if watch.why == "drained":
+            return self.queue.give_back(lease)
+        error = watch.refusal or error
+        if error.code.startswith("gateway.consent_") or error.code == "gateway.no_consent":
+            self.meters.count("dubflow_consent_refusals_total", code=error.code)
+        return self.queue.fail(lease, error)
+
+    def _tidy(self, lease: Lease) -> None:
+        """Remove what came to nothing; what is missed here is doomed anyway."""
+        with suppress(DubflowError):
+            self.tools.objects.remove_below(lease.prefix.rstrip("/"))
+
+    def _letting_go(self) -> bool:
+        return self._let_go_at is not None and time.monotonic() >= self._let_go_at
+
+
+class Housekeeping:
+    """What goes on beside jobs, each in a thread of its own; a context manager."""
+
+    def __init__(self, queue: JobQueue, webhooks: Webhooks, retention: Retention) -> None:
+        self._ended = threading.Event()
+        chores: list[tuple[Callable[[], object], float]] = [
+            (queue.take_back, _KEEP_S),
+            (webhooks.deliver_due, _WEBHOOKS_S),
+            (retention.run, _RETENTION_S),
+        ]
+        self._threads = [threading.Thread(target=self._every, args=chore, daemon=True) for chore in chores]
+
+    def __enter__(self) -> Housekeeping:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        for thread in self._threads:
+            thread.join(timeout=15)  # a delivery is bounded, and may be cut off: it is sent again
+
+    def _every(self, chore: Callable[[], object], seconds: float) -> None:
+        while not self._ended.wait(seconds):
+            try:
+                chore()
+            except DubflowError as error:
+                _log.warning("a chore failed", extra={"code": error.code})
+            except Exception:
+                _log.exception("a chore failed for no known reason")
+
+
+def current_speaker(state: Path) -> Speaker:
+    """The engine that is served now, and its version.
+
+    Raises:
+        BadInput: ``serving.no_state`` and what opening it says.
+    """
+    from dubflow.serving.engines import open_engine
+    from dubflow.serving.state import read_state
+
+    engine = open_engine(state)
+    served = read_state(state)
+    for one in (served.current, served.previous):  # a switch may have come between the two lines above
+        if one is not None and one.engine == engine.id:
+            return Speaker(engine, one.version, one.package)
+    return Speaker(engine)
+
+
+@contextmanager
+def own_scratch(state: Path) -> Iterator[Path]:
+    """A folder for this worker while it lives; those of workers that are no more are removed."""
+    root = state / _WORK
+    taken = OurFault("gateway.scratch_taken", "Another worker has this folder.")
+    for old in sorted(root.glob("*")) if root.is_dir() else []:
+        with suppress(DubflowError, OSError), alone_in(old, taken):
+            shutil.rmtree(old, ignore_errors=True)
+    folder = root / secrets.token_hex(8)
+    with alone_in(folder, taken):
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def serve(
+    settings: GatewaySettings,
+    speaker: Callable[[], Speaker],
+    *,
+    name: str | None = None,
+    drain_s: float = 30.0,
+    once: bool = False,
+    signals: bool = True,
+) -> int:
+    """Run a worker of a deployment to its end; how many attempts it made.
+
+    Args:
+        speaker: the engine for the next job. signals: whether SIGTERM and SIGINT drain it (main thread only).
+
+    Raises:
+        OurFault: ``gateway.database_busy``, ``gateway.database_failed``. BadInput: ``gateway.newer_database``.
+    """
+    database = Database(settings.database_url)
+    migrate(database)
+    objects = Objects(settings.files_root)
+    queue = JobQueue(database, lease_s=settings.lease_s, attempts=settings.attempts)
+    meters = Meters("worker")
+    tools = Tools(settings, objects, ConsentStore(database), speaker)
+    webhooks = Webhooks(database, webhook_secret(settings), allowed=settings.webhook_hosts, meters=meters)
+    retention = Retention(database, objects, UploadStore(database, objects), settings.retention_days)
+    with ExitStack() as stack:
+        scratch = stack.enter_context(own_scratch(settings.state))
+        worker = Worker(tools, queue, scratch, name=name, drain_s=drain_s, meters=meters)
+        if signals:
+            stack.enter_context(_drained_by_signals(worker))
+
+        def beat() -> None:
+            meters.set("dubflow_worker_seen_timestamp_seconds", time.time(), worker=worker.name)
+
+        stack.enter_context(Publisher(meters, settings.state, beat=beat))
+        stack.enter_context(Housekeeping(queue, webhooks, retention))
+        _log.info("worker ready", extra={"worker": worker.name})
+        attempts = worker.run(once=once)
+    database.close()
+    _log.info("worker ends", extra={"worker": worker.name, "count": attempts})
+    return attempts
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; answers its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m dubflow.gateway.worker", description=(__doc__ or "").split("\n")[2]
+    )
+    parser.add_argument("--state", type=Path, help="folder of the serving state; DUBFLOW_GATEWAY_STATE without")
+    parser.add_argument("--name", help="of this worker, in logs and metrics")
+    parser.add_argument("--drain", type=float, default=30.0, help="seconds that a job may still take after SIGTERM")
+    parser.add_argument("--once", action="store_true", help="end when no job is due")
+    given = parser.parse_args(arguments)
+    configure_logging()
+    try:
+        settings = load_settings(state=given.state)
+        serve(
+            settings,
+            lambda: current_speaker(settings.state),
+            name=given.name,
+            drain_s=given.drain,
+            once=given.once,
+        )
+    except DubflowError as error:
+        _log.error("the worker cannot run", extra={"code": error.code})
+        sys.stderr.write(f"{error}\n")
+        return int(error.exit_code)
+    return 0
+
+
+@contextmanager
+def _drained_by_signals(worker: Worker) -> Iterator[None]:
+    def told(_signal: int, _frame: FrameType | None) -> None:
+        worker.drain(now=worker.stopping.is_set())
+
+    before = {number: signal.signal(number, told) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _unknown(error: Exception) -> OurFault:
+    kind = type(error).__name__
+    return OurFault("gateway.job_crashed", f"The job ended in an error that nobody foresaw ({kind}).", "See the log.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
