@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
 
-from dubflow.serving.export import Exported
+from dubflow.serving.export import MODEL, Exported, speak_apart
 from dubflow.serving.heard import Heard
 from dubflow.serving.state import Mode
 
@@ -19,23 +18,33 @@ class Backend(Protocol):
         """Which kind it is."""
 
     def install(self, export: Exported, folder: Path) -> None:
-        """Lay the export of ``folder`` out so that it can be loaded; one that lies there is replaced."""
+        """Lay the export of ``folder`` out so that it can be loaded; nothing is loaded by that."""
 
-    def load(self, versions: Collection[int]) -> None:
-        """Have exactly these versions loaded: others are unloaded, those that are loaded go on answering.
+    def load(self, version: int) -> None:
+        """Load an installed version beside those that answer.
 
         Raises:
-            OurFault: ``serving.load_failed``.
+            DubflowError: it cannot be loaded, and is not.
         """
 
-    def heal(self, versions: Collection[int]) -> None:
-        """Unload everything and load these again: what was dead is fresh afterwards."""
+    def reload(self, version: int) -> None:
+        """End a version and load it again, which alone heals one whose processes died.
+
+        Raises:
+            DubflowError: as :meth:`load`.
+        """
+
+    def remove(self, version: int) -> None:
+        """End a version and take away what was laid out of it."""
 
     def ready(self, version: int) -> bool:
         """Whether it says of itself that it can answer; a dead one may say so as well."""
 
+    def installed(self) -> set[int]:
+        """Numbers of all versions that are laid out."""
+
     def dub(self, export: Exported, folder: Path, within_s: float) -> tuple[Heard, float]:
-        """The golden clip, dubbed by exactly this version, and the seconds it took.
+        """The golden clip, dubbed by exactly this version now, and the seconds it took.
 
         Raises:
             DubflowError: whatever is wrong with it.
@@ -50,16 +59,24 @@ class InProcess:
     def install(self, export: Exported, folder: Path) -> None:
         """Nothing to lay out."""
 
-    def load(self, versions: Collection[int]) -> None:
+    def load(self, version: int) -> None:
         """Workers do."""
 
-    def heal(self, versions: Collection[int]) -> None:
+    def reload(self, version: int) -> None:
         """A worker that died is started again by whoever started it."""
+
+    def remove(self, version: int) -> None:
+        """Nothing was laid out."""
 
     def ready(self, version: int) -> bool:
         """What was exported can be loaded."""
         return True
 
+    def installed(self) -> set[int]:
+        """None."""
+        return set()
+
     def dub(self, export: Exported, folder: Path, within_s: float) -> tuple[Heard, float]:
-        """As it was dubbed in a process of its own when it was exported."""
-        return export.heard, export.seconds
+        """In a process of its own, as a worker would."""
+        found = speak_apart(folder / MODEL)
+        return found.heard, found.seconds

@@ -86,13 +86,18 @@ def export_model(folder: Path, version: int, check: Callable[[Path], Exported] |
         OurFault: ``parallel.child_died`` where the process that loaded it was killed.
     """
     folder = Path(folder)
-    found = (check or _in_child)(folder / MODEL)
+    found = (check or speak_apart)(folder / MODEL)
     described = found.model_copy(update={"version": version})
     write_json(folder / FILE, described.model_dump(mode="json"))
     return described
 
 
-def _in_child(model: Path) -> Exported:
+def speak_apart(model: Path) -> Exported:
+    """:func:`spoken` in a process of its own.
+
+    Raises:
+        as :func:`export_model`.
+    """
     # Two workers: with one the work would be done here. The second is never started.
     return next(found for _, found in map_unordered(spoken, [model], workers=2))
 
