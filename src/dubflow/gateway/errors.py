@@ -11,6 +11,7 @@ import errno
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -19,6 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from dubflow.errors import BadInput, DubflowError, OurFault, WrongUse
+from dubflow.gateway.observing import ERROR_HEADER
 
 STATUS: Mapping[str, int] = {
     "gateway.no_key": 401,
@@ -51,7 +53,6 @@ STATUS: Mapping[str, int] = {
     "gateway.disk_full": 507,
     "dubbing.cancelled": 409,
     "media.too_many_bytes": 413,
-    "media.unknown_format": 415,
     "registry.no_model": 404,
     "registry.no_version": 404,
     "registry.lost_race": 409,
@@ -66,7 +67,7 @@ STATUS: Mapping[str, int] = {
 
 _RETRY_AFTER_S = 5
 _BY_STATUS = {404: "gateway.no_route", 405: "gateway.method_not_allowed", 413: "gateway.too_large"}
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PATH = re.compile(r"(?<![\w:/.])/(?:[\w.@+ -]+/)+[\w.@+-]*")
 
 _log = logging.getLogger("dubflow.gateway")
@@ -86,7 +87,7 @@ def status_of(error: DubflowError) -> int:
 def answer(error: DubflowError, trace: str | None = None) -> Response:
     """An error as an answer; ``Retry-After`` where trying again is worth it."""
     status = status_of(error)
-    headers: dict[str, str] = {}
+    headers = {ERROR_HEADER: error.code}
     if status in (429, 503):
         headers["Retry-After"] = str(max(1, round(error.details.get("retry_after_s", _RETRY_AFTER_S))))
     if status == 401:
@@ -111,9 +112,13 @@ def content_of(error: DubflowError, trace: str | None = None) -> dict[str, Any]:
 def fault_of(error: BaseException) -> DubflowError:
     """Any exception as an error that a client may be told."""
     if isinstance(error, DubflowError):
-        return error
+        cause = error.__cause__
+        full = error.code == "storage.failed" and isinstance(cause, OSError) and cause.errno in _NO_ROOM
+        return disk_full() if full else error
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         return disk_full()
+    if isinstance(error, TimeoutError):
+        return OurFault("gateway.busy", "It took too long.", "Try again in a moment.")
     return OurFault(
         "gateway.internal",
         "Something went wrong on our side.",
@@ -125,6 +130,19 @@ def disk_full() -> OurFault:
     """The answer where nothing more can be stored."""
     return OurFault(
         "gateway.disk_full", "There is no room left to store this.", "Try again later; nothing of it was kept."
+    )
+
+
+def renamed(error: DubflowError, path: Path, name: str) -> DubflowError:
+    """An error about a file under the name that the client knows."""
+    told = error.headline.replace(str(path), name).replace(path.name, name)
+    return type(error)(error.code, told, error.hint, **error.details)
+
+
+def too_large(most: int) -> WrongUse:
+    """The refusal of a body or file of more than ``most`` bytes."""
+    return WrongUse(
+        "gateway.too_large", f"More bytes were sent than the limit of {most}.", "Send a smaller one.", limit=most
     )
 
 
@@ -143,9 +161,10 @@ def install(app: FastAPI) -> None:
 
 async def _dubflow(request: Request, error: Exception) -> Response:
     assert isinstance(error, DubflowError)
-    if status_of(error) >= 500:
-        _log.error("request failed", extra={"code": error.code, "trace_id": trace_of(request)})
-    return answer(error, trace_of(request))
+    fault = fault_of(error)
+    if status_of(fault) >= 500:
+        _log.error("request failed", extra={"code": fault.code, "trace_id": trace_of(request)})
+    return answer(fault, trace_of(request))
 
 
 async def _validation(request: Request, error: Exception) -> Response:
@@ -156,6 +175,8 @@ async def _validation(request: Request, error: Exception) -> Response:
 async def _http(request: Request, error: Exception) -> Response:
     """What the framework raises itself: unknown routes, methods, bodies that do not read."""
     assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, DubflowError):  # ours, raised while the framework read a body
+        return await _dubflow(request, error.__cause__)
     code = _BY_STATUS.get(error.status_code, "gateway.bad_request")
     told = {
         "gateway.no_route": ("There is nothing at this address.", "See /openapi.json for what there is."),

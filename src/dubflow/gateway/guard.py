@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dubflow.errors import DubflowError, OurFault, WrongUse
-from dubflow.gateway.errors import answer, fault_of, status_of
+from dubflow.gateway.errors import answer, fault_of, status_of, too_large
 from dubflow.gateway.settings import GatewaySettings
 
 _KEY = "dubflow.bounds"
@@ -117,12 +117,7 @@ class Guard:
             over = not message.get("more_body", False)
             got += len(message.get("body", b""))
             if got > bounds.bytes:
-                raise WrongUse(
-                    "gateway.too_large",
-                    f"The body has more than {bounds.bytes} bytes.",
-                    "Send less.",
-                    limit=bounds.bytes,
-                )
+                raise too_large(bounds.bytes)
             spent = time.monotonic() - began
             if not over and spent > _WARM_UP_S and got < bounds.least_rate * spent:
                 raise _too_slow()
@@ -136,8 +131,8 @@ class Guard:
             # Where, and of which kind; what it says may hold texts of clients, and stays out of logs.
             frames = traceback.extract_tb(error.__traceback__)
             where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "nowhere"
-            extra = {"code": fault.code, "trace_id": scope["state"].get("trace_id")}
-            _log.error("unexpected %s at %s", type(error).__name__, where, extra=extra)
+            told = {"code": fault.code, "trace_id": scope["state"].get("trace_id"), "where": where}
+            _log.error("unexpected failure", extra=told | {"kind": type(error).__name__})
         return fault
 
 

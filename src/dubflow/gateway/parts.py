@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from fastapi import Request
 
+from dubflow.errors import DubflowError
 from dubflow.gateway.consent import ConsentStore
 from dubflow.gateway.database import Database
 from dubflow.gateway.jobs.store import JobStore
@@ -37,6 +39,12 @@ class Parts:
     rate: Rate
     uploading: Slots
     streaming: Slots
+
+    def close(self) -> None:
+        """Write down what was not yet, and let go of the database."""
+        with suppress(DubflowError):
+            self.keys.flush_uses()
+        self.database.close()
 
 
 def open_parts(settings: GatewaySettings) -> Parts:

@@ -22,7 +22,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from dubflow.errors import WrongUse
-from dubflow.gateway.errors import disk_full
+from dubflow.gateway.errors import disk_full, too_large
 from dubflow.gateway.guard import allow
 from dubflow.gateway.settings import GatewaySettings
 from dubflow.gateway.threads import on_disk
@@ -86,7 +86,8 @@ async def receive_form(request: Request, settings: GatewaySettings, files: Mappi
     """The parts of a ``multipart/form-data`` body; the caller leaves it as a ``with`` block, which removes its files.
 
     Args:
-        files: largest size in bytes of every part that is a file, by its name; other parts are texts.
+        files: parts that may be files, and how large in bytes; a part is a file if it says a file's name, which is not
+            looked at, else a text.
 
     Raises:
         WrongUse: as :func:`receive_file`; ``gateway.bad_form``.
@@ -123,13 +124,6 @@ def _expect(request: Request, settings: GatewaySettings, most: int) -> None:
         raise too_large(most)
     if shutil.disk_usage(settings.spool).free < length + settings.spare_bytes:
         raise disk_full()
-
-
-def too_large(most: int) -> WrongUse:
-    """The refusal of a body or file of more than ``most`` bytes."""
-    return WrongUse(
-        "gateway.too_large", f"More than {most} bytes were sent where {most} are the limit.", "Send less.", limit=most
-    )
 
 
 class _Sink:
@@ -260,10 +254,11 @@ class _FormReader:
         if self._parts > _MOST_PARTS or name in self._form.texts or name in self._form.files:
             raise _bad(f"{name[:_NAME]!r} stands twice in it, or it has too many parts")
         self._name, self._text = name, bytearray()
-        if name in self._limits:
-            self._sink = _Sink(self._settings.spool, self._limits[name])
-        elif b"filename" in options:
+        if b"filename" not in options:
+            return
+        if name not in self._limits:
             raise _bad(f"{name!r} is a file where none is expected")
+        self._sink = _Sink(self._settings.spool, self._limits[name])
 
     async def _data(self, data: bytes) -> None:
         if self._sink is not None:

@@ -18,6 +18,7 @@ from sqlalchemy import BigInteger, Column, Index, MetaData, String, Table, Text,
 
 from dubflow.errors import BadInput, DubflowError
 from dubflow.gateway.database import Database, Step
+from dubflow.gateway.errors import renamed
 from dubflow.gateway.jobs.job import ENDED
 from dubflow.gateway.limits import soft
 from dubflow.gateway.receiving import Received
@@ -28,7 +29,7 @@ from dubflow.media.probe import Probe, probe
 from dubflow.storage import Objects
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection
 
 METADATA = MetaData()
 UPLOADS = Table(
@@ -169,18 +170,15 @@ class UploadStore:
         keys = self.database.read(
             lambda connection: list(connection.execute(select(UPLOADS.c.key).where(*old).limit(1000)).scalars())
         )
-        removed = 0
-        for key in keys:
-            # The row first, under the same condition: whoever names it from now on is told that it is gone.
-            done = self.database.write(
-                lambda connection, key=key: (
-                    connection.execute(delete(UPLOADS).where(UPLOADS.c.key == key, *old)).rowcount
-                )  # type: ignore[misc]
-            )
-            if done:
-                self.files.remove(f"{_FOLDER}/{key}")
-                removed += 1
-        return removed
+        return sum(self._remove(key, old) for key in keys)
+
+    def _remove(self, key: str, condition: tuple[ColumnElement[bool], ...]) -> bool:
+        # The row first, under the same condition: whoever names it from now on is told that it is gone.
+        query = delete(UPLOADS).where(UPLOADS.c.key == key, *condition)
+        if not self.database.write(lambda connection: connection.execute(query).rowcount):
+            return False
+        self.files.remove(f"{_FOLDER}/{key}")
+        return True
 
 
 def key_of(tenant: str, sha256: str) -> str:
@@ -199,9 +197,7 @@ def look_at(received: Received, settings: GatewaySettings) -> MediaFacts:
     try:
         return MediaFacts.of(probe(received.path, limits))
     except DubflowError as error:
-        # The client never gave it this name.
-        told = error.headline.replace(str(received.path), "The file").replace(received.path.name, "The file")
-        raise type(error)(error.code, told, error.hint, **error.details) from error
+        raise renamed(error, received.path, "The file") from error
 
 
 def check_clip(media: MediaFacts, settings: GatewaySettings) -> list[str]:

@@ -1,0 +1,127 @@
+"""uvicorn as we run it: one process, strict about how long a request's head may take.
+
+uvicorn waits for ever for the rest of a head that a client has begun; :class:`PatientProtocol` ends such connections,
+and answers what is no HTTP in the form that every other error has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from typing import Any
+
+import h11
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from dubflow.errors import OurFault
+from dubflow.gateway.settings import GatewaySettings
+
+_MOST_HEAD = 32 * 1024
+_SPARE_CONNECTIONS = 64
+_KEEP_ALIVE_S = 15
+_LEAVE_S = 10
+_NOT_HTTP = {
+    "code": "gateway.bad_request",
+    "message": "The request is not HTTP, or its head is too large.",
+    "hint": "Send HTTP/1.1 with less than 32 KiB of headers.",
+}
+
+
+class PatientProtocol(H11Protocol):
+    """HTTP/1.1 whose heads must come within :attr:`head_s` seconds."""
+
+    head_s = 10.0
+    _head: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first head."""
+        super().connection_made(transport)
+        self._wait_for_head()
+
+    def data_received(self, data: bytes) -> None:
+        """A head that came to its end stops the clock, the beginning of another one starts it."""
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_waiting()
+        elif self._head is None and not self.transport.is_closing():
+            self._wait_for_head()
+
+    def on_response_complete(self) -> None:
+        """The next head may have come already."""
+        super().on_response_complete()
+        self._stop_waiting()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is waited for any more."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP."""
+        body = json.dumps(_NOT_HTTP).encode()
+        headers = [
+            ("content-type", "application/json"),
+            ("content-length", str(len(body))),
+            ("x-content-type-options", "nosniff"),
+            ("connection", "close"),
+        ]
+        try:
+            for event in (h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        except h11.LocalProtocolError:  # an answer has begun already
+            pass
+        self.transport.close()
+
+    def _wait_for_head(self) -> None:
+        self._stop_waiting()
+        self._head = self.loop.call_later(self.head_s, self.transport.abort)
+
+    def _stop_waiting(self) -> None:
+        if self._head is not None:
+            self._head.cancel()
+            self._head = None
+
+
+def listening(settings: GatewaySettings) -> socket.socket:
+    """A socket on the settings' address; its port is known before the server runs.
+
+    Raises:
+        OurFault: ``gateway.address_in_use``.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((settings.host, settings.port))
+        bound.listen(min(settings.connections, 1024))
+    except OSError as error:
+        bound.close()
+        raise OurFault(
+            "gateway.address_in_use",
+            f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}.",
+            "Take another port: --port, 0 for a free one.",
+        ) from error
+    return bound
+
+
+def server_of(app: ASGIApp, settings: GatewaySettings) -> uvicorn.Server:
+    """A server for ``app``; ``server.run(sockets=[listening(settings)])`` runs it."""
+    protocol: Any = type("Protocol", (PatientProtocol,), {"head_s": settings.headers_s})
+    config = uvicorn.Config(
+        app,
+        http=protocol,
+        ws="none",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_LEAVE_S,
+        limit_concurrency=settings.connections + _SPARE_CONNECTIONS,
+        h11_max_incomplete_event_size=_MOST_HEAD,
+    )
+    return uvicorn.Server(config)
