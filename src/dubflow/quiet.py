@@ -8,6 +8,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 _lock = threading.Lock()
 _hiding = 0  # how many blocks are open, in all threads
@@ -28,6 +29,21 @@ def native_output_hidden() -> Iterator[None]:
     finally:
         with _lock:
             _leave()
+
+
+@contextmanager
+def advice_hidden(library: Any) -> Iterator[None]:
+    """Without advice and progress bars of ``library`` (transformers or diffusers) inside, as it was afterwards."""
+    logging = library.utils.logging
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _enter() -> None:

@@ -1,7 +1,8 @@
 """What an adapter was trained for: the settings without which a LoRA file does not say how to run it.
 
 Three public ways of dubbing with LTX-2 differ in where reference audio stands in time, in what may attend to what, and
-in the sampler; a LoRA made for one runs under the others and gives worse clips, silently. So it is written into the file.
+in the sampler; a LoRA made for one runs under the others and gives worse clips, silently. So it is written into the
+file.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from dubflow.atomic import atomic_dir, write_json
 from dubflow.errors import BadInput, WrongUse
 from dubflow.incontext.backbone.parts import Backbone
 from dubflow.incontext.backbone.tensor_file import TensorFacts, TensorFiles, facts_of, write_tensor_file
+from dubflow.quiet import advice_hidden
 
 STEM = "diffusion_pytorch_model"
 CONFIG = "config.json"
@@ -92,9 +93,7 @@ def write_part(
         write_tensor_file(path, shard, load, {"format": "pt"})
     places = {name: path.name for path, shard in zip(paths, shards, strict=True) for name in shard}
     total = sum(fact.bytes for fact in facts.values())
-    write_json(
-        folder / f"{STEM}.safetensors.index.json", {"metadata": {"total_size": total}, "weight_map": places}
-    )
+    write_json(folder / f"{STEM}.safetensors.index.json", {"metadata": {"total_size": total}, "weight_map": places})
     return paths
 
 
@@ -137,4 +136,7 @@ def _library(module: nn.Module) -> str:
 
 
 def _saved(encoder: Any, folder: Path) -> None:
-    encoder.save_pretrained(folder, safe_serialization=True)
+    import transformers
+
+    with advice_hidden(transformers):
+        encoder.save_pretrained(folder)

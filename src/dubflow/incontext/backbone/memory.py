@@ -46,9 +46,7 @@ def arrange(backbone: Backbone, settings: MemorySettings, device: torch.device |
         _int8(backbone.transformer)
     elif settings.storage == "fp8":
         # diffusers leaves norms and embeddings alone; only weights are stored in 8 bits, nothing is computed in them.
-        backbone.transformer.enable_layerwise_casting(
-            storage_dtype=torch.float8_e4m3fn, compute_dtype=backbone.dtype
-        )
+        backbone.transformer.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=backbone.dtype)
     if settings.tile_video:
         backbone.video_vae.enable_tiling()
     moved = {"transformer", "vae", "text_encoder"} if settings.offload != "none" else set()

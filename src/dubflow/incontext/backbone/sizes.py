@@ -22,6 +22,7 @@ _GATE = "transformer_blocks.0.attn1.to_gate_logits.weight"
 _HEADS = 32
 _CONNECTOR_HEADS = {"2.0": 30, "2.3": 32, "2.5": 32}
 _TEXT_WIDTH = 3840
+_AUDIO_LATENTS = 8
 
 
 def detect_version(parts: Mapping[str, Iterable[str]]) -> Version:
@@ -70,25 +71,22 @@ def detect_version(parts: Mapping[str, Iterable[str]]) -> Version:
 
 
 def settings_of(parts: Mapping[str, Facts], metadata: Mapping[str, str]) -> BackboneSettings:
-    """Settings that build exactly the parts with these facts (diffusers' names).
+    """Settings that build exactly the parts with these facts (diffusers' names); of missing parts, what fits the rest.
 
     Raises:
         BadInput: ``incontext.unknown_base``, ``incontext.version_mismatch``.
     """
-    missing = [part for part in ("transformer", "vae", "audio_vae", "connectors", "vocoder") if not parts.get(part)]
-    if missing:
-        raise unknown(f"it lacks {', '.join(missing)}")
     version = detect_version(parts)
-    stated = _stated(metadata)
+    stated, transformer = _stated(metadata), parts["transformer"]
     try:
         return BackboneSettings.model_validate(
             {
                 "version": version,
-                "transformer": _transformer(parts["transformer"], stated),
-                "video_vae": _video_vae(parts["vae"], version),
-                "audio_vae": _audio_vae(parts["audio_vae"]),
-                "vocoder": _vocoder(parts["vocoder"], version),
-                "text": _text(parts["connectors"], stated, version),
+                "transformer": _transformer(transformer, stated),
+                "video_vae": _video_vae(parts["vae"]) if "vae" in parts else _video_tokens(transformer),
+                "audio_vae": _audio_vae(parts["audio_vae"]) if "audio_vae" in parts else _audio_tokens(transformer),
+                "vocoder": _vocoder(parts["vocoder"], version) if "vocoder" in parts else {},
+                "text": _text(parts["connectors"], stated, version) if "connectors" in parts else _prompts(transformer),
             }
         )
     except (KeyError, IndexError, ZeroDivisionError, ValidationError) as error:
@@ -133,7 +131,7 @@ def _transformer(facts: Facts, stated: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _video_vae(facts: Facts, version: Version) -> dict[str, Any]:
+def _video_vae(facts: Facts) -> dict[str, Any]:
     depths = [_count(facts, f"encoder.down_blocks.{level}.resnets") for level in range(4)]
     depth = depths[0] if len({*depths, _count(facts, "encoder.mid_block.resnets")}) == 1 else None
     return {
@@ -141,6 +139,20 @@ def _video_vae(facts: Facts, version: Version) -> dict[str, Any]:
         "base_channels": facts["encoder.conv_in.conv.weight"].shape[0],
         "depth": depth,
     }
+
+
+def _video_tokens(transformer: Facts) -> dict[str, Any]:
+    return {"latent_channels": transformer["proj_in.weight"].shape[1]}
+
+
+def _audio_tokens(transformer: Facts) -> dict[str, Any]:
+    width = transformer["audio_proj_in.weight"].shape[1]
+    return {"latent_channels": _AUDIO_LATENTS, "mel_bins": 4 * width // _AUDIO_LATENTS, "base_channels": width}
+
+
+def _prompts(transformer: Facts) -> dict[str, Any]:
+    captions = transformer.get("caption_projection.linear_1.weight")
+    return {"width": captions.shape[1]} if captions else {}
 
 
 def _audio_vae(facts: Facts) -> dict[str, Any]:

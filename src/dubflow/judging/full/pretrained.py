@@ -19,6 +19,7 @@ from dubflow.errors import BadInput, WrongUse, missing_extra
 from dubflow.judging.card.rows import JudgePin
 from dubflow.judging.catalogue import JUDGES
 from dubflow.judging.full.weights import weights_digest
+from dubflow.quiet import advice_hidden
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.\-]*(/[A-Za-z0-9][\w.\-]*)?")
@@ -136,16 +137,8 @@ def load_part(loader: str, model: str) -> Any:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Without transformers' advice and progress bars inside, as it was afterwards."""
-    logging = _transformers().utils.logging
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
+    with advice_hidden(_transformers()):
         yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def _weight_files(model: str) -> list[Path]:
