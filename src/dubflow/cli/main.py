@@ -16,6 +16,7 @@ import typer
 
 from dubflow import __version__
 from dubflow.cli import (
+    adapter,
     benchmark,
     codec,
     corpus,
@@ -63,6 +64,7 @@ app.command("run")(pipelines.run)
 app.command("compile")(pipelines.compile_all)
 app.add_typer(pipelines.runs, name="runs")
 app.add_typer(models.app, name="models")
+app.add_typer(adapter.app, name="adapter")
 
 
 def _version(wanted: bool) -> None:
