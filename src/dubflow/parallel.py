@@ -23,6 +23,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)  # now, not in a child that was just forked
 
 
 def default_workers() -> int:
@@ -32,7 +33,7 @@ def default_workers() -> int:
 
 def end_with_parent(by: signal.Signals = signal.SIGTERM) -> None:
     """Have the system end this process when its parent ends, however that ends; Linux only, as all of dubflow is."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, by)
+    _LIBC.prctl(_PR_SET_PDEATHSIG, by)
 
 
 def _child_setup(packed_initializer: bytes) -> None:

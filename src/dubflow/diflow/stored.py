@@ -115,8 +115,13 @@ class StoredModel:
     @property
     def digest(self) -> str:
         """SHA-256 over facts and weights: equal digests speak alike."""
-        parts = [sha256_file(self.folder / name) for name in (FACTS, WEIGHTS)]
-        return hashlib.sha256("".join(parts).encode()).hexdigest()
+        return model_digest(self.folder)
+
+
+def model_digest(folder: Path) -> str:
+    """SHA-256 over facts and weights of a stored model."""
+    parts = [sha256_file(folder / name) for name in (FACTS, WEIGHTS)]
+    return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
 def build_network(stage: Stage, settings: NetSettings) -> Network:

@@ -39,10 +39,14 @@ class DrawnSegment:
 
 
 class DiflowDenoiser:
-    """A network where it computes: on the graphics card if there is one."""
+    """A network where it computes."""
 
-    def __init__(self, network: DubberNetwork, *, batch_items: int = 16) -> None:
-        self._network = network.to("cuda" if torch.cuda.is_available() else "cpu")
+    def __init__(self, network: DubberNetwork, *, batch_items: int = 16, device: str | None = None) -> None:
+        """
+        Args:
+            device: of torch; by default the graphics card if there is one.
+        """
+        self._network = network.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._batch_items = batch_items
 
     def draw(

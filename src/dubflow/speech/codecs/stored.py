@@ -8,8 +8,11 @@ from dubflow.errors import BadInput
 from dubflow.speech.codecs import Codec
 
 
-def load_codec(folder: Path) -> Codec:
+def load_codec(folder: Path, device: str = "cpu") -> Codec:
     """The codec of a folder; its card says which one.
+
+    Args:
+        device: of torch, for a codec that is a network.
 
     Raises:
         BadInput: ``speech.not_a_codec`` when there is no card, ``speech.codec_folder_broken`` when what it describes
@@ -24,7 +27,7 @@ def load_codec(folder: Path) -> Codec:
     if (folder / "facodec.json").is_file():
         from dubflow.speech.codecs.facodec import load_facodec
 
-        return load_facodec(folder)
+        return load_facodec(folder, device=device)
     raise BadInput(
         "speech.not_a_codec",
         f"{folder} holds no codec (neither world.json nor facodec.json).",

@@ -1,0 +1,119 @@
+"""Loads and ends versions in a running server, by the admin API that our key opens.
+
+Triton loads whatever version folders a model has; so a version is switched on or off by its folder's name, and the
+model is then loaded, which leaves alone the versions that stay.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from dubflow.errors import OurFault
+from dubflow.serving.launcher import GRPC_HEADER, read_key
+from dubflow.serving.repository import MODELS, number_of, switch_off, switch_on, versions_on
+
+_LOOK_S = 0.05
+_ANSWER_S = 10.0
+
+
+class Control:
+    """The admin API of the server at ``grpc`` (HOST:PORT), whose key lies in ``folder``."""
+
+    def __init__(self, grpc: str, folder: Path, repository: Path, *, load_s: float = 180) -> None:
+        import tritonclient.grpc
+
+        self._repository, self._load_s = Path(repository).absolute(), load_s
+        self._headers = {GRPC_HEADER: read_key(folder)}
+        self._client = tritonclient.grpc.InferenceServerClient(grpc)
+
+    def load(self, version: int) -> None:
+        """Load an installed version beside those that run; parts first. One that is loaded already stays.
+
+        Raises:
+            BadInput: ``serving.not_installed``.
+            OurFault: ``serving.not_loaded`` with what the server says; the version is switched off again then, so
+                that the server is ready for the others.
+        """
+        for name in MODELS:
+            switch_on(self._repository, version, (name,))
+            try:
+                self._load(name)
+                self._await(name, version, ready=True)
+            except OurFault:
+                self.unload(version)
+                raise
+
+    def unload(self, version: int) -> None:
+        """End a version, its front first; jobs that it has begun may finish. The others stay loaded.
+
+        Raises:
+            OurFault: ``serving.not_unloaded``.
+        """
+        for name in reversed(MODELS):
+            switch_off(self._repository, version, (name,))
+            if versions_on(self._repository, name):
+                self._load(name)
+            else:
+                self._call("serving.not_unloaded", self._client.unload_model, name)
+            self._await(name, version, ready=False)
+
+    def reload(self, version: int) -> None:
+        """End and load a version, which alone heals one whose process died.
+
+        Raises:
+            OurFault: as :meth:`unload` and :meth:`load`.
+        """
+        self.unload(version)
+        self.load(version)
+
+    def is_ready(self, version: int) -> bool:
+        """Whether all models of the version are loaded; whether their processes live only an inference tells."""
+        return all(self._is_ready(name, version) for name in MODELS)
+
+    def statistics(self, name: str, version: int) -> dict[str, int]:
+        """Requests and executions of a model: fewer executions than requests is what batching saves.
+
+        Raises:
+            OurFault: ``serving.no_statistics``.
+        """
+        answer = self._call(
+            "serving.no_statistics", self._client.get_inference_statistics, name, str(number_of(version))
+        )
+        (one,) = answer.model_stats
+        return {"inferences": int(one.inference_count), "executions": int(one.execution_count)}
+
+    def close(self) -> None:
+        """Close the connection: a server waits for those that are open."""
+        self._client.close()
+
+    def _load(self, name: str) -> None:
+        self._call("serving.not_loaded", self._client.load_model, name, client_timeout=self._load_s)
+
+    def _is_ready(self, name: str, version: int) -> bool:
+        import tritonclient.utils
+
+        try:
+            return bool(
+                self._client.is_model_ready(name, str(number_of(version)), self._headers, client_timeout=_ANSWER_S)
+            )
+        except tritonclient.utils.InferenceServerException:
+            return False
+
+    def _await(self, name: str, version: int, *, ready: bool) -> None:
+        until = time.monotonic() + self._load_s
+        while self._is_ready(name, version) != ready:
+            if time.monotonic() > until:
+                code, verb = ("serving.not_loaded", "load") if ready else ("serving.not_unloaded", "unload")
+                raise OurFault(code, f"{name} {version} did not {verb} within {self._load_s:g} s.", "See triton.log.")
+            time.sleep(_LOOK_S)
+
+    def _call(self, code: str, method: Any, *arguments: Any, **options: Any) -> Any:
+        import tritonclient.utils
+
+        options.setdefault("client_timeout", _ANSWER_S)
+        try:
+            return method(*arguments, headers=self._headers, **options)
+        except tritonclient.utils.InferenceServerException as error:
+            raise OurFault(code, f"Triton: {error.message()}", "See triton.log.") from error
