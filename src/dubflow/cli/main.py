@@ -25,6 +25,7 @@ from dubflow.cli import (
     dub,
     evaluate,
     gate,
+    keys,
     models,
     output,
     pipelines,
@@ -64,6 +65,7 @@ app.command("run")(pipelines.run)
 app.command("compile")(pipelines.compile_all)
 app.add_typer(pipelines.runs, name="runs")
 app.add_typer(models.app, name="models")
+app.add_typer(keys.app, name="keys")
 app.add_typer(adapter.app, name="adapter")
 
 

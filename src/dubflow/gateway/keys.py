@@ -27,6 +27,7 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 TENANT = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _KEY = re.compile(r"dubflow_([0-9a-f]{16})_([0-9a-f]{64})")
 _NAME = 100
+_MOST_DAYS = 36_500
 
 METADATA = MetaData()
 KEYS = Table(
@@ -98,17 +99,7 @@ class KeyStore:
         Raises:
             WrongUse: ``gateway.bad_tenant``, ``gateway.bad_scope``, ``gateway.bad_expiry``, ``gateway.bad_key_name``.
         """
-        wanted = _scopes(scopes)
-        if not TENANT.fullmatch(tenant):
-            raise WrongUse(
-                "gateway.bad_tenant",
-                f"{tenant!r} cannot name a tenant.",
-                "Use up to 63 of a-z, 0-9, '.', '_' and '-', a letter or digit first.",
-            )
-        if len(name) > _NAME or not name.isprintable():
-            raise WrongUse("gateway.bad_key_name", "That is no name for a key.", f"Up to {_NAME} printable characters.")
-        if days is not None and not 0 < days <= 36_500:
-            raise WrongUse("gateway.bad_expiry", f"A key cannot end in {days:g} days.", "Give days from now.")
+        wanted = check_wish(tenant, scopes, name, days)
         identity, secret, salt = secrets.token_hex(8), secrets.token_hex(32), secrets.token_bytes(16)
         now = self.database.now_ms()
         row = {
@@ -140,26 +131,28 @@ class KeyStore:
         rows = self.database.read(lambda connection: connection.execute(query).mappings().all())
         return tuple(_record(dict(row)) for row in rows)
 
+    def get(self, identity: str) -> KeyRecord:
+        """What is known of a key, by its id.
+
+        Raises:
+            BadInput: ``gateway.unknown_key``.
+        """
+        query = select(KEYS).where(KEYS.c.id == _id_in(identity))
+        return _found(self.database.read(lambda connection: connection.execute(query).mappings().first()))
+
     def revoke(self, identity: str) -> KeyRecord:
         """End a key now; one that has been ended stays as it is.
 
         Raises:
             BadInput: ``gateway.unknown_key``.
         """
-        # Somebody may give the whole key where only its id is wanted.
-        found = _KEY.fullmatch(identity)
-        wanted = found.group(1) if found else identity
-        now = self.database.now_ms()
+        this, now = KEYS.c.id == _id_in(identity), self.database.now_ms()
 
         def end(connection: Any) -> Any:
-            this = KEYS.c.id == wanted
             connection.execute(update(KEYS).where(this, KEYS.c.revoked_ms.is_(None)).values(revoked_ms=now))
             return connection.execute(select(KEYS).where(this)).mappings().first()
 
-        row = self.database.write(end)
-        if row is None:
-            raise BadInput("gateway.unknown_key", "There is no key of that id.", "See them: dubflow keys list.")
-        return _record(dict(row))
+        return _found(self.database.write(end))
 
     def check(self, text: str) -> KeyRecord:
         """The record of a key that is good now.
@@ -196,7 +189,12 @@ class KeyStore:
         return len(uses)
 
 
-def _scopes(scopes: Collection[str]) -> frozenset[Scope]:
+def check_wish(tenant: str, scopes: Collection[str], name: str, days: float | None) -> frozenset[Scope]:
+    """The scopes of a key that can be made so.
+
+    Raises:
+        WrongUse: as :meth:`KeyStore.create`.
+    """
     wanted = frozenset(scope for scope in SCOPES if scope in scopes)
     if not wanted or len(wanted) != len(frozenset(scopes)):
         raise WrongUse(
@@ -204,7 +202,29 @@ def _scopes(scopes: Collection[str]) -> frozenset[Scope]:
             f"{', '.join(sorted(scopes)) or 'nothing'} is not a set of scopes.",
             f"There are {', '.join(SCOPES)}.",
         )
+    if not TENANT.fullmatch(tenant):
+        raise WrongUse(
+            "gateway.bad_tenant",
+            f"{tenant!r} cannot name a tenant.",
+            "Use up to 63 of a-z, 0-9, '.', '_' and '-', a letter or digit first.",
+        )
+    if len(name) > _NAME or not name.isprintable():
+        raise WrongUse("gateway.bad_key_name", "That is no name for a key.", f"Up to {_NAME} printable characters.")
+    if days is not None and not 0 < days <= _MOST_DAYS:
+        raise WrongUse("gateway.bad_expiry", f"A key cannot end in {days:g} days.", "Give days from now.")
     return wanted
+
+
+def _id_in(text: str) -> str:
+    """Somebody may give the whole key where only its id is wanted."""
+    found = _KEY.fullmatch(text)
+    return found.group(1) if found else text
+
+
+def _found(row: Any) -> KeyRecord:
+    if row is None:
+        raise BadInput("gateway.unknown_key", "There is no key of that id.", "See them: dubflow keys list.")
+    return _record(dict(row))
 
 
 def _digest(salt: bytes, secret: str) -> bytes:

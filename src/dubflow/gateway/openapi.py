@@ -87,7 +87,7 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
         status = str(ERRORS[code][0] or STATUS[code])
         entry = answers.setdefault(status, {"description": "An error."})
         told = entry.setdefault("content", {}).setdefault("application/json", {"schema": _ERROR})
-        if told["schema"] not in (_ERROR, {"anyOf": [told["schema"].get("anyOf", [{}])[0], _ERROR]}):
+        if _ERROR not in (told["schema"], *told["schema"].get("anyOf", ())):
             told["schema"] = {"anyOf": [told["schema"], _ERROR]}
         _, message, hint = ERRORS[code]
         value = {"code": code, "message": message, "hint": hint}
