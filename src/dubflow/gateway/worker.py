@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import secrets
 import shutil
 import signal
-import socket
 import sys
 import threading
 import time
@@ -26,151 +24,25 @@ from types import FrameType
 from dubflow.errors import DubflowError, OurFault
 from dubflow.gateway.consent import ConsentStore
 from dubflow.gateway.database import Database
-from dubflow.gateway.jobs.doing import Speaker, Tools, do_job
-from dubflow.gateway.jobs.queue import Ending, JobQueue, Lease
-from dubflow.gateway.jobs.watching import LeaseWatch
+from dubflow.gateway.jobs.doing import Speaker, Tools
+from dubflow.gateway.jobs.queue import JobQueue
+from dubflow.gateway.jobs.working import Worker
 from dubflow.gateway.logs import configure_logging
 from dubflow.gateway.metrics import Meters, Publisher
 from dubflow.gateway.retention import Retention
 from dubflow.gateway.settings import GatewaySettings, load_settings
 from dubflow.gateway.tables import migrate
-from dubflow.gateway.tracing import span, trace_from
 from dubflow.gateway.uploads import UploadStore
 from dubflow.gateway.webhooks import Webhooks, webhook_secret
 from dubflow.locking import alone_in
 from dubflow.storage import Objects
 
-IDLE_S = 0.25
-"""Between two looks into an empty queue."""
-_WITHOUT_ENGINE_S = 1.0
 _KEEP_S = 5.0
 _RETENTION_S = 300.0
 _WEBHOOKS_S = 0.5
 _WORK = "work"
 
 _log = logging.getLogger("dubflow.gateway.worker")
-
-
-class Worker:
-    """Takes jobs and does them, until it is told to stop.
-
-    Args:
-        tools: what jobs are done with. queue: where they come from. scratch: a folder of this worker's own.
-        drain_s: how long a job that runs may still take once :meth:`drain` was called.
-    """
-
-    def __init__(
-        self,
-        tools: Tools,
-        queue: JobQueue,
-        scratch: Path,
-        *,
-        name: str | None = None,
-        drain_s: float = 30.0,
-        meters: Meters | None = None,
-    ) -> None:
-        self.tools, self.queue, self.scratch, self.drain_s = tools, queue, scratch, drain_s
-        self.name = name or f"{socket.gethostname()[:40]}-{os.getpid()}"
-        self.meters = meters or Meters("worker")
-        self.stopping = threading.Event()
-        self._let_go_at: float | None = None
-
-    def drain(self, *, now: bool = False) -> None:
-        """Take no more jobs; let go of one that runs when its time is over, or ``now``."""
-        until = time.monotonic() + (0.0 if now else self.drain_s)
-        self._let_go_at = until if self._let_go_at is None else min(self._let_go_at, until)
-        self.stopping.set()
-
-    def run(self, *, once: bool = False) -> int:
-        """Do jobs until drained, or with ``once`` until none is due; how many attempts were made."""
-        attempts = 0
-        while not self.stopping.is_set():
-            try:
-                speaker = self.tools.speaker()
-                lease = self.queue.lease(self.name)
-            except DubflowError as error:
-                _log.warning("no job can be taken", extra={"code": error.code, "worker": self.name})
-                self.stopping.wait(_WITHOUT_ENGINE_S)
-                continue
-            if lease is None:
-                if once:
-                    break
-                self.stopping.wait(IDLE_S)
-                continue
-            attempts += 1
-            self._do(lease, speaker)
-        return attempts
-
-    def _do(self, lease: Lease, speaker: Speaker) -> None:
-        job, began = lease.job, time.monotonic()
-        facts = {"job_id": job.id, "attempt": lease.fence, "worker": self.name, "tenant": job.tenant}
-        with span("dub", trace_from(job.trace_id), **{"dubflow.job_id": job.id}) as trace:
-            facts["trace_id"] = trace.trace_id
-            if job.attempts == 1:
-                self.meters.observe("dubflow_job_wait_seconds", max(0.0, time.time() - job.created.timestamp()))
-            _log.info("job taken", extra=facts)
-            code: str | None = None
-            try:
-                ending, code = self._tried(lease, speaker, trace.trace_id)
-            except DubflowError as error:
-                # The database stayed away for long: the lease ends by itself, and what was made counts for nothing.
-                ending, code = "lost", error.code
-            if ending != "done":
-                self._tidy(lease)
-            seconds = time.monotonic() - began
-            self.meters.count("dubflow_job_attempts_total", trace=trace.trace_id, outcome=ending)
-            self.meters.observe("dubflow_job_seconds", seconds, trace=trace.trace_id, outcome=ending)
-            _log.info("job left", extra={**facts, "state": ending, "seconds": seconds, "code": code})
-
-    def _tried(self, lease: Lease, speaker: Speaker, trace: str) -> tuple[Ending, str | None]:
-        def told(stage: str, seconds: float) -> None:
-            self.meters.observe("dubflow_engine_stage_seconds", seconds, trace=trace, stage=stage)
-
-        folder = self.scratch / f"{lease.job.id}-{lease.fence}"
-        with LeaseWatch(self.queue, lease, draining=self._letting_go, told=told) as watch:
-            try:
-                folder.mkdir(parents=True)
-                result = do_job(lease, speaker, self.tools, watch, folder)
-                ending = self.queue.finish(
-                    lease,
-                    result.model_dump(mode="json"),
-                    engine=result.engine,
-                    served_version=result.served_version,
-                    clip_s=result.duration_s,
-                    work_s=result.seconds,
-                )
-            except DubflowError as error:
-                return self._ended_badly(lease, watch, error), error.code
-            except Exception as error:
-                _log.exception("a job failed for no known reason", extra={"job_id": lease.job.id})
-                return self._ended_badly(lease, watch, _unknown(error)), "gateway.job_crashed"
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
-        if ending == "done":
-            self.meters.count("dubflow_dubbed_clip_seconds_total", result.duration_s, trace=trace)
-            self.meters.observe("dubflow_engine_segments", len(result.segments))
-            self.meters.count("dubflow_voices_total", kind=result.voice.kind)
-            if result.duration_s > 0:
-                self.meters.observe("dubflow_dub_seconds_per_clip_second", result.seconds / result.duration_s)
-        return ending, None
-
-    def _ended_badly(self, lease: Lease, watch: LeaseWatch, error: DubflowError) -> Ending:
-        if watch.why == "lost":
-            return "lost"
-        if watch.why == "drained":
-            return self.queue.give_back(lease)
-        error = watch.refusal or error
-        if error.code.startswith("gateway.consent_") or error.code == "gateway.no_consent":
-            self.meters.count("dubflow_consent_refusals_total", code=error.code)
-        return self.queue.fail(lease, error)
-
-    def _tidy(self, lease: Lease) -> None:
-        """Remove what came to nothing; what is missed here is doomed anyway."""
-        with suppress(DubflowError):
-            self.tools.objects.remove_below(lease.prefix.rstrip("/"))
-
-    def _letting_go(self) -> bool:
-        return self._let_go_at is not None and time.monotonic() >= self._let_go_at
 
 
 class Housekeeping:
@@ -319,11 +191,6 @@ def _drained_by_signals(worker: Worker) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _unknown(error: Exception) -> OurFault:
-    kind = type(error).__name__
-    return OurFault("gateway.job_crashed", f"The job ended in an error that nobody foresaw ({kind}).", "See the log.")
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ class JobQueue:
 
     def lease(self, worker: str) -> Lease | None:
         """The next job for a worker, or None when there is nothing to do."""
-        if not self._anything():
+        if not self.anything():
             self._over.clear()
             return None
 
@@ -219,12 +219,12 @@ class JobQueue:
 
     def take_back(self) -> None:
         """End leases that are over, as :meth:`lease` does on its way; for times when nobody asks for jobs."""
-        if self._anything():
+        if self.anything():
             self.database.write(
                 lambda connection: self._take_back(connection, self.database.now_ms()), patience_s=WORKER_PATIENCE_S
             )
 
-    def _anything(self) -> bool:
+    def anything(self) -> bool:
         """Whether a transaction may be worth it: a look that makes nobody wait."""
         now = self.database.now_ms()
         due = and_(JOBS.c.state == "queued", JOBS.c.due_ms <= now)
