@@ -94,13 +94,13 @@ def measure(
     model: str,
     language: str,
     clip: Path,
-    voice: NDArray[np.float32],
+    voice: NDArray[np.float32] | None,
     segments: Sequence[tuple[int, float]],
 ) -> Measured:
     """A live clip in numbers; what cannot be measured is absent.
 
     Args:
-        voice: 16 kHz mono ``[N]`` of the reference recording. segments: phones and seconds of each.
+        voice: 16 kHz mono ``[N]`` of the reference recording, if one came in. segments: phones and seconds of each.
     """
     try:
         face = face_of(clip)
@@ -112,9 +112,9 @@ def measure(
         model=model,
         at=time.time(),
         language=language,
-        speaker=speaker_distance(reference, sound_of(voice)) if len(voice) else None,
+        speaker=None if voice is None or not len(voice) else speaker_distance(reference, sound_of(voice)),
         length_ratio=phones * reference.phone_s / seconds if seconds > 0 else None,
-        noise_db=noise_of(voice),
+        noise_db=None if voice is None else noise_of(voice),
         face_size=face,
     )
 

@@ -10,11 +10,14 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+
+from dubflow.serving.trace_context import within
 
 HEADER = "traceparent"
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -73,8 +76,36 @@ def span(name: str, parent: Trace, **attributes: str | int | float | bool) -> It
     """A piece of work; yields its place in the trace. Attributes follow the same rule as logs: no texts, no names."""
     tracer = _tracer()
     if tracer is None:
-        yield parent.child()
+        with within(parent.trace_id):
+            yield parent.child()
         return
+    from opentelemetry import trace as otel
+
+    # What an exception says may hold texts of clients: its kind is told, nothing else.
+    with tracer.start_as_current_span(
+        name, _under(parent), attributes=attributes, record_exception=False, set_status_on_exception=False
+    ) as started:
+        own = started.get_span_context()
+        try:
+            with within(parent.trace_id):
+                yield Trace(parent.trace_id, f"{own.span_id:016x}", parent.sampled)
+        except BaseException as error:
+            started.set_attribute("error.type", getattr(error, "code", type(error).__name__))
+            started.set_status(otel.Status(otel.StatusCode.ERROR))
+            raise
+
+
+def past_span(name: str, parent: Trace, seconds: float, **attributes: str | int | float | bool) -> None:
+    """A piece of work that ended now and took so long."""
+    tracer = _tracer()
+    if tracer is not None:
+        end = time.time_ns()
+        start = end - round(seconds * 1e9)
+        tracer.start_span(name, _under(parent), attributes=attributes, start_time=start).end(end)
+
+
+def _under(parent: Trace) -> Any:
+    """OpenTelemetry's context below a span that another process, or an earlier call here, has begun."""
     from opentelemetry import trace as otel
 
     above = otel.SpanContext(
@@ -83,18 +114,7 @@ def span(name: str, parent: Trace, **attributes: str | int | float | bool) -> It
         is_remote=True,
         trace_flags=otel.TraceFlags(1 if parent.sampled else 0),
     )
-    context = otel.set_span_in_context(otel.NonRecordingSpan(above))
-    # What an exception says may hold texts of clients: its kind is told, nothing else.
-    with tracer.start_as_current_span(
-        name, context, attributes=attributes, record_exception=False, set_status_on_exception=False
-    ) as started:
-        own = started.get_span_context()
-        try:
-            yield Trace(parent.trace_id, f"{own.span_id:016x}", parent.sampled)
-        except BaseException as error:
-            started.set_attribute("error.type", getattr(error, "code", type(error).__name__))
-            started.set_status(otel.Status(otel.StatusCode.ERROR))
-            raise
+    return otel.set_span_in_context(otel.NonRecordingSpan(above))
 
 
 @cache
