@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import time
 from pathlib import Path
 
@@ -51,15 +52,17 @@ class DriftRecorder:
             reference = self._reference(result.engine)
             if reference is None:
                 return False
-            clip = objects.local(request.clip, scratch)
-            found = measure(
-                reference,
-                model=result.engine,
-                language=result.language,
-                clip=clip,
-                voice=self._voice(request, clip, objects, scratch),
-                segments=[(one.phones, one.end - one.start) for one in result.segments],
-            )
+            scratch.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=scratch) as folder:
+                clip = objects.local(request.clip, Path(folder))
+                found = measure(
+                    reference,
+                    model=result.engine,
+                    language=result.language,
+                    clip=clip,
+                    voice=self._voice(request, clip, objects, Path(folder)),
+                    segments=[(one.phones, one.end - one.start) for one in result.segments],
+                )
             add_measured(self.state, found)
         except DubflowError as error:
             _log.warning("a clip was not measured for drift", extra={"code": error.code})

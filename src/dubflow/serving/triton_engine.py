@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import queue
 import time
-import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from dubflow.errors import DubflowError, OurFault
 from dubflow.serving.asking import facts_of
 from dubflow.serving.launcher import GRPC_HEADER
 from dubflow.serving.repository import number_of
+from dubflow.serving.trace_context import new_request_id
 from dubflow.serving.wire import error_of, json_bytes, json_of
 
 _LOOK_S = 0.05
@@ -138,7 +138,7 @@ class _Call:
                 model,
                 _inputs(job),
                 str(number_of(version)),
-                request_id=uuid.uuid4().hex,
+                request_id=new_request_id(),
                 enable_empty_final_response=True,
             )
             return self._spoken(job, watch)

@@ -12,11 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from dubflow.errors import DubflowError, OurFault
+from dubflow.gateway.drift_recording import DriftRecorder
 from dubflow.gateway.jobs.doing import Speaker, Tools, do_job
 from dubflow.gateway.jobs.queue import Ending, JobQueue, Lease
 from dubflow.gateway.jobs.watching import LeaseWatch
 from dubflow.gateway.metrics import Meters
-from dubflow.gateway.tracing import span, trace_from
+from dubflow.gateway.tracing import Trace, past_span, span, trace_from
 
 IDLE_S = 0.25
 """Between two looks into an empty queue."""
@@ -46,6 +47,7 @@ class Worker:
         self.tools, self.queue, self.scratch, self.drain_s = tools, queue, scratch, drain_s
         self.name = name or f"{socket.gethostname()[:40]}-{os.getpid()}"
         self.meters = meters or Meters("worker")
+        self.drift = DriftRecorder(tools.settings.state)
         self.stopping = threading.Event()
         self._let_go_at: float | None = None
 
@@ -87,7 +89,7 @@ class Worker:
             _log.info("job taken", extra=facts)
             code: str | None = None
             try:
-                ending, code = self._tried(lease, speaker, trace.trace_id)
+                ending, code = self._tried(lease, speaker, trace)
             except DubflowError as error:
                 # The database stayed away for long: the lease ends by itself, and what was made counts for nothing.
                 ending, code = "lost", error.code
@@ -98,8 +100,11 @@ class Worker:
             self.meters.observe("dubflow_job_seconds", seconds, trace=trace.trace_id, outcome=ending)
             _log.info("job left", extra={**facts, "state": ending, "seconds": seconds, "code": code})
 
-    def _tried(self, lease: Lease, speaker: Speaker, trace: str) -> tuple[Ending, str | None]:
+    def _tried(self, lease: Lease, speaker: Speaker, place: Trace) -> tuple[Ending, str | None]:
+        trace = place.trace_id
+
         def told(stage: str, seconds: float) -> None:
+            past_span(stage, place, seconds)
             self.meters.observe("dubflow_engine_stage_seconds", seconds, trace=trace, stage=stage)
 
         folder = self.scratch / f"{lease.job.id}-{lease.fence}"
@@ -128,6 +133,8 @@ class Worker:
             self.meters.count("dubflow_voices_total", kind=result.voice.kind)
             if result.duration_s > 0:
                 self.meters.observe("dubflow_dub_seconds_per_clip_second", result.seconds / result.duration_s)
+            if lease.job.request is not None:
+                self.drift.record(lease.job.request, result, self.tools.objects, self.scratch)
         return ending, None
 
     def _ended_badly(self, lease: Lease, watch: LeaseWatch, error: DubflowError) -> Ending:
