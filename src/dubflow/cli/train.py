@@ -5,45 +5,41 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dubflow.cli.output import DryRun, Json, emit, print_table
+from dubflow.cli.train_lora import lora
+from dubflow.cli.training import (
+    Devices,
+    Mirror,
+    Nodes,
+    Out,
+    Preset,
+    Seed,
+    Steps,
+    Strategy,
+    Track,
+    changed,
+    mirrored_run,
+    recorded,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from dubflow.diflow.training.run import Record, TrainReport
+    from dubflow.diflow.training.run import TrainReport
     from dubflow.diflow.training.task import Task
-    from dubflow.progress import Progress
-    from dubflow.tracking import RunLog
-    from dubflow.training.resuming import Bring
 
 app = typer.Typer(help="Training, with exact resumption.", no_args_is_help=True)
+app.command()(lora)
 
 Data = Annotated[Path, typer.Option(help="Folder of a prepared set with codec tokens.")]
 Codec = Annotated[Path, typer.Option(help="Folder of the codec that the set was prepared with.")]
-Out = Annotated[Path, typer.Option(help="Folder of the run; the same folder goes on. The result is its model/.")]
-Preset = Annotated[str, typer.Option(help="A shipped preset or a YAML file.")]
-Steps = Annotated[int | None, typer.Option(min=1, help="Steps in all; by default the preset's.")]
-Seed = Annotated[int | None, typer.Option(min=0, help="Of weights, order and noise; by default the preset's.")]
-Track = Annotated[
-    str | None,
-    typer.Option(help="MLflow's URI, or none; by default DUBFLOW_MLFLOW_URI, or a database beside the run's folder."),
-]
 Start = Annotated[
     str | None, typer.Option(help="Stored model of this stage to begin with: a folder, or the starter's name.")
-]
-Devices = Annotated[int | None, typer.Option(min=1, help="Processes of a node; by default the preset's.")]
-Nodes = Annotated[int | None, typer.Option(min=1, help="Nodes, which torchrun or a cluster starts.")]
-Strategy = Annotated[str | None, typer.Option(help="With several processes: ddp or fsdp.")]
-Mirror = Annotated[
-    str | None,
-    typer.Option(help="Storage of checkpoints and result, s3://bucket/prefix or file:///folder; goes on from it."),
 ]
 
 
@@ -79,7 +75,7 @@ def tts(
     from dubflow.diflow.training.task import Task
 
     given = {"steps": steps, "seed": seed, "devices": devices, "nodes": nodes, "strategy": strategy}
-    settings = _with(load_preset(preset, "train_tts", TtsTraining), given)
+    settings = changed(load_preset(preset, "train_tts", TtsTraining), given)
     nets = load_preset(preset, "nets", NetSettings)
     task = Task(data, codec, nets, settings, Path(preset).stem, start=_found(start))
     _run(task, out, track, mirror, as_json, dry_run)
@@ -113,7 +109,7 @@ def dubber(
     from dubflow.diflow.training.task import Task
 
     given = {"steps": steps, "seed": seed, "devices": devices, "nodes": nodes, "strategy": strategy}
-    settings = _with(load_preset(preset, "train_dubber", DubberTraining), given)
+    settings = changed(load_preset(preset, "train_dubber", DubberTraining), given)
     nets = load_preset(preset, "nets", NetSettings)
     task = Task(data, codec, nets, settings, Path(preset).stem, _found(teacher), _found(start))
     _run(task, out, track, mirror, as_json, dry_run)
@@ -124,13 +120,6 @@ def _found(model: str | None) -> Path | None:
     from dubflow.diflow.stored import find_model
 
     return None if model is None else find_model(model)
-
-
-def _with(settings: Any, given: Mapping[str, int | str | None]) -> Any:
-    from dubflow.config import validated
-
-    changes = {name: value for name, value in given.items() if value is not None}
-    return validated(type(settings), settings.model_dump() | changes, "the command line")
 
 
 def _run(task: Task, out: Path, track: str | None, mirror: str | None, as_json: bool, dry_run: bool) -> None:
@@ -148,38 +137,14 @@ def _run(task: Task, out: Path, track: str | None, mirror: str | None, as_json: 
     if launched():  # a launcher that is killed must not leave us behind, holding the folder
         end_with_parent(signal.SIGKILL)
     if process_rank() > 0:  # of several processes the first speaks and writes
-        with _mirrored(out, mirror, Silent()) as bring:
+        with mirrored_run(out, mirror, Silent()) as bring:
             train_stage(task, out, command=command, bring=bring)
         return
     total = task.settings.steps
-    with reporting(f"Training {task.stage}", total, "steps") as progress, _mirrored(out, mirror, progress) as bring:
-        record = _recorded(track, task, out, progress)
+    with reporting(f"Training {task.stage}", total, "steps") as progress, mirrored_run(out, mirror, progress) as bring:
+        record = recorded(track, f"diflow-{task.stage}", out, progress)
         report = train_stage(task, out, command=command, record=record, progress=progress, bring=bring)
     emit(report.as_dict(), as_json, lambda console: _print_report(console, report))
-
-
-@contextmanager
-def _mirrored(out: Path, uri: str | None, progress: Progress) -> Iterator[Bring | None]:
-    """With a storage, what brings a checkpoint from it."""
-    if uri is None:
-        yield None
-        return
-    from dubflow.platform.mirror import mirrored
-
-    with mirrored(out, uri, progress.note) as mirror:
-        yield mirror.bring
-
-
-def _recorded(track: str | None, task: Task, out: Path, progress: Progress) -> Record | None:
-    """What opens the run in MLflow."""
-    if track == "none":
-        return None
-    from dubflow.registry.mlflow_log import open_run
-
-    def opened(tags: Mapping[str, str]) -> AbstractContextManager[RunLog | None]:
-        return open_run(track, f"diflow-{task.stage}", out.resolve().name, folder=out, tags=tags, progress=progress)
-
-    return opened
 
 
 def _print_plan(console: Console, plan: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 from dubflow.atomic import atomic_dir
 from dubflow.diflow.stored import FACTS
 from dubflow.errors import BadInput, OurFault, WrongUse
+from dubflow.incontext.adapter.lora import WEIGHTS
 from dubflow.locking import alone_in
 from dubflow.media.digest import sha256_file
 from dubflow.platform.storage import Storage
@@ -40,6 +41,11 @@ _LOOK_S = 0.5
 _LONGEST_PAUSE_S = 60.0
 _BRING_S = 600.0
 _TRIES = 5
+
+
+def _finished(model: Path) -> bool:
+    """Whether a run's result is there: a stored model, or an adapter."""
+    return any((model / name).is_file() for name in (FACTS, WEIGHTS))
 
 
 class Mirror:
@@ -63,7 +69,7 @@ class Mirror:
             OurFault: ``storage.failed``, unless the folder has a checkpoint to go on from.
         """
         with self._alone():
-            if (self.out / MODEL / FACTS).is_file():
+            if _finished(self.out / MODEL):
                 return
             try:
                 self._insisting(lambda: self._restore(first))
@@ -112,7 +118,7 @@ class Mirror:
         Raises:
             OurFault: ``storage.failed``.
         """
-        if not (self.out / MODEL / FACTS).is_file():
+        if not _finished(self.out / MODEL):
             return
         files = {str(path.relative_to(self.out)): path for path in sorted((self.out / MODEL).rglob("*"))}
         files = {name: path for name, path in files.items() if path.is_file()}

@@ -8,7 +8,7 @@ Alpha equals the rank, as public files presume, and there is no dropout (the aut
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -18,11 +18,15 @@ from dubflow.config import Strict
 from dubflow.errors import BadInput, WrongUse
 
 ADAPTER = "default"
+WEIGHTS = "adapter.safetensors"
+"""An adapter's file in the folder that a training leaves."""
 _PART = ".lora_"
 
 
 class LoraSettings(Strict):
     """Size and places of a LoRA; section ``incontext.lora`` of a preset."""
+
+    section: ClassVar[str] = "incontext.lora"
 
     rank: int = Field(128, ge=1, description="Rank; alpha equals it.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Share of a LoRA's inputs that is dropped in training.")

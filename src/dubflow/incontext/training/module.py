@@ -60,7 +60,8 @@ class LoraModule(lightning.LightningModule):
             figures = {name: float(value.detach()) for name, value in parts.values.items()}
             found = from_all([] if finite else [(figures, example.ids)])
             raise not_finite("The loss", self.global_step, found[0][0], [pair for _, pairs in found for pair in pairs])
-        self.parts = replace(parts, values={name: value.detach() for name, value in parts.values.items()})
+        values = {name: value.detach() for name, value in parts.values.items()}
+        self.parts = replace(parts, total=total.detach(), values=values)
         return total
 
     def configure_gradient_clipping(

@@ -10,7 +10,7 @@ A run's folder:
 ``logs/``           parameters and numbers by step
 ``curves/``         the numbers as tables, once the run is finished
 ``validation/``     dubs of pairs held out, at each validation
-``adapter/``        the result: adapter.safetensors, card.md, lineage.json; there once finished
+``model/``          the result: adapter.safetensors, card.md, lineage.json; there once finished
 =================== ===========================================================================
 """
 
@@ -30,11 +30,11 @@ from torch import Tensor
 from dubflow.atomic import write_text
 from dubflow.errors import BadInput, WrongUse
 from dubflow.incontext.adapter.groups import group_lines, group_table, rates_of
-from dubflow.incontext.adapter.lora import add_lora, lora_parameters, put_lora
+from dubflow.incontext.adapter.lora import WEIGHTS, add_lora, lora_parameters, put_lora
 from dubflow.incontext.training.data import PairData
 from dubflow.incontext.training.module import LoraModule
 from dubflow.incontext.training.result import LoraResult, Validation
-from dubflow.incontext.training.task import WEIGHTS, LoraTask, write_result
+from dubflow.incontext.training.task import LoraTask, write_result
 from dubflow.incontext.training.validation import dub_pairs, held_loss, write_dubs
 from dubflow.locking import alone_in
 from dubflow.progress import Progress, Silent
@@ -48,7 +48,7 @@ from dubflow.training.processes import launched, process_rank
 from dubflow.training.resuming import CHECKPOINTS, Bring, agreed, found, told
 from dubflow.training.sharding import is_sharded
 
-ADAPTER = "adapter"
+MODEL = "model"
 _ENDING_S = 30.0
 
 Record = Callable[[Mapping[str, str]], AbstractContextManager[RunLog | None]]
@@ -128,7 +128,7 @@ def train_lora(
             if first:
                 with suppress(BadInput):  # a log that was lost costs its tables, not the adapter
                     write_curves(out / "logs" / METRICS, out / "curves")
-                write_result(task, identity, weights, out / ADAPTER, command or "unknown")
+                write_result(task, identity, weights, out / MODEL, command or "unknown")
         return replace(report, resumed_at=begun, found=False, wall_s=time.monotonic() - started)
 
 
@@ -180,7 +180,7 @@ def _module(task: LoraTask) -> LoraModule:
 def _report(task: LoraTask, data: PairData, out: Path) -> LoraReport:
     index = task.latents.index
     return LoraReport(
-        adapter=out / ADAPTER / WEIGHTS,
+        adapter=out / MODEL / WEIGHTS,
         steps=task.settings.steps,
         resumed_at=task.settings.steps,
         found=True,

@@ -7,7 +7,7 @@ of the schedule (a tenth) and no warm-up are the authors' code's; so is the firs
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -24,6 +24,8 @@ FPS = 25
 
 class DataSettings(Strict):
     """What pairs are made into; a part of every cache key."""
+
+    section: ClassVar[str] = "incontext.data"
 
     width: int = Field(960, ge=64, multiple_of=32, description="Width of the area that pictures are fitted into.")
     height: int = Field(
@@ -50,6 +52,8 @@ class DataSettings(Strict):
 
 class LoraTraining(RunSettings):
     """The steps. A batch is one pair, as in the paper; ``accumulate`` makes more of them a step."""
+
+    section: ClassVar[str] = "incontext.training"
 
     steps: int = Field(2_000, ge=1, description="Optimiser steps in all.")
     rates: Rates = Field("paper", description="Learning rates: paper, code, or ordered patterns of one's own.")

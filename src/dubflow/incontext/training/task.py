@@ -14,9 +14,9 @@ from typing import Any
 from torch import Tensor
 
 from dubflow import __version__
-from dubflow.atomic import write_json, write_text
+from dubflow.atomic import atomic_dir, write_json, write_text
 from dubflow.incontext.adapter.files import Adapter, adapter_from, read_adapter, write_adapter
-from dubflow.incontext.adapter.lora import LoraSettings
+from dubflow.incontext.adapter.lora import WEIGHTS, LoraSettings
 from dubflow.incontext.adapter.metadata import AdapterMetadata
 from dubflow.incontext.backbone.fingerprint import fingerprint
 from dubflow.incontext.backbone.parts import Backbone
@@ -26,7 +26,7 @@ from dubflow.incontext.training.settings import FPS, LoraTraining
 from dubflow.media.digest import sha256_file
 
 FORMAT = "dubflow.training/1"
-WEIGHTS, CARD, LINEAGE = "adapter.safetensors", "card.md", "lineage.json"
+CARD, LINEAGE = "card.md", "lineage.json"
 
 
 @dataclass(frozen=True)
@@ -116,12 +116,12 @@ class LoraTask:
 def write_result(
     task: LoraTask, identity: dict[str, Any], weights: Mapping[str, Tensor], folder: Path, command: str
 ) -> None:
-    """Adapter (ComfyUI's layout), card and lineage into ``folder``; the adapter comes last, so with it all is there."""
+    """Adapter (ComfyUI's layout), card and lineage as ``folder``, which appears whole."""
     adapter: Adapter = adapter_from(weights, task.metadata(identity))
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / CARD, card(task, adapter, command))
-    write_json(folder / LINEAGE, lineage(task, identity, command))
-    write_adapter(folder / WEIGHTS, adapter)
+    with atomic_dir(folder) as part:
+        write_text(part / CARD, card(task, adapter, command))
+        write_json(part / LINEAGE, lineage(task, identity, command))
+        write_adapter(part / WEIGHTS, adapter)
 
 
 def lineage(task: LoraTask, identity: dict[str, Any], command: str) -> dict[str, Any]:
