@@ -13,10 +13,12 @@ from typing import Literal, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from dubflow.dubbing.picture import NewPicture
 from dubflow.dubbing.planning import PlannedSegment
 from dubflow.dubbing.request import DubOptions
 from dubflow.dubbing.voice import Voice
 from dubflow.dubbing.watching import Watch
+from dubflow.speech.durations import SAMPLE_RATE
 
 Seen = TypeVar("Seen")
 
@@ -44,16 +46,23 @@ class SpokenSegment:
     """What an engine says in one segment of ``n`` frames.
 
     Attributes:
-        waveform: 16 kHz mono ``[640 n]``.
+        waveform: mono, ``n / 25`` seconds of it: 16 kHz ``[640 n]`` unless ``sample_rate`` says otherwise.
         planned: first and last moment of speech as the engine meant them, in seconds of the segment.
         face_found: share of the frames that really showed the face.
         notices: one sentence each.
+        picture: what is to be seen, from an engine that makes pictures; of as many frames as the waveform.
+        covers: first and last (exclusive) frame of waveform and picture, where an engine makes more than it was asked
+            for: also what lies between segments. Neighbours then touch and are not faded into each other.
+        sample_rate: of the waveform.
     """
 
     waveform: NDArray[np.float32]
     planned: tuple[float, float] | None
     face_found: float
     notices: tuple[str, ...] = ()
+    picture: NewPicture | None = None
+    covers: tuple[int, int] | None = None
+    sample_rate: int = SAMPLE_RATE
 
 
 class Engine(Protocol[Seen]):

@@ -17,22 +17,22 @@ from pydantic import ValidationError
 
 from dubflow.atomic import atomic_file, write_json
 from dubflow.dubbing.engine import Engine, Job, SpokenSegment
+from dubflow.dubbing.output import sounds_of, write_dub
 from dubflow.dubbing.planning import Plan, PlannedSegment, plan_segments
 from dubflow.dubbing.provenance.sealing import Seal, facts_of
 from dubflow.dubbing.request import SELF, DubRequest
 from dubflow.dubbing.result import DubFailure, DubResult, SegmentResult
-from dubflow.dubbing.stitching import samples_of, stitch
+from dubflow.dubbing.stitching import resampled, samples_of, stitch
 from dubflow.dubbing.voice import Voice, read_voice, reference_path
 from dubflow.dubbing.watching import CANCELLED, UNWATCHED, Forward, Part, Watch, check_stopped
 from dubflow.errors import BadInput, DubflowError, WrongUse
 from dubflow.judging.edges import speech_edges
 from dubflow.media.decode import read_audio
 from dubflow.media.digest import sha256_file
-from dubflow.media.encode import replace_audio
 from dubflow.media.mp4 import AAC_RATES
 from dubflow.media.probe import Probe, probe
 from dubflow.progress import Progress
-from dubflow.speech.durations import SAMPLE_RATE
+from dubflow.speech.durations import FRAME_RATE, SAMPLE_RATE
 
 CLIPS_AT_ONCE = 8
 SIDECAR = ".dub.json"
@@ -261,12 +261,14 @@ def _written(
     if request.language.partition("-")[0] not in engine.languages:
         notices.append(f"the model was not trained on the language {request.language!r}")
 
+    own_rate = spoken[0].sample_rate if spoken else SAMPLE_RATE
+    if background is None and own_rate in AAC_RATES:
+        rate = own_rate
     samples = samples_of(duration, rate)
-    pieces = [(segment.first, said.waveform) for segment, said in zip(one.job.segments, spoken, strict=True)]
-    sound = stitch(pieces, samples, rate, background)
+    sound = stitch(sounds_of(one.job.segments, spoken), samples, rate, background, own_rate)
     tag = _LANGUAGE_TAGS.get(request.language.partition("-")[0])
     with atomic_file(out) as part:
-        replace_audio(request.clip, sound, rate, part, language=tag)
+        notices += write_dub(one.facts, one.job.segments, spoken, sound, rate, part, tag)
         if seal is not None:
             facts = facts_of(
                 engine=engine.id,
@@ -315,7 +317,8 @@ def _duration_error(out: Path) -> float:
 
 def _figures(segment: PlannedSegment, said: SpokenSegment) -> SegmentResult:
     start = segment.start
-    heard = speech_edges(said.waveform)
+    begin = start if said.covers is None else said.covers[0] / FRAME_RATE
+    heard = speech_edges(resampled(said.waveform, said.sample_rate, SAMPLE_RATE))
     return SegmentResult(
         text=segment.text,
         start=start,
@@ -325,7 +328,7 @@ def _figures(segment: PlannedSegment, said: SpokenSegment) -> SegmentResult:
         face_found=said.face_found,
         planned_start=None if said.planned is None else start + said.planned[0],
         planned_end=None if said.planned is None else start + said.planned[1],
-        speech_start=None if heard is None else start + heard.start,
-        speech_end=None if heard is None else start + heard.end,
+        speech_start=None if heard is None else begin + heard.start,
+        speech_end=None if heard is None else begin + heard.end,
         notices=(*segment.notices, *said.notices),
     )

@@ -14,7 +14,7 @@ from dubflow.config import Strict
 SELF = "self"
 """The reference that means: the voice of the clip's own sound."""
 
-EngineName = Literal["auto", "diflow"]
+EngineName = Literal["auto", "diflow", "incontext"]
 
 
 class SegmentText(Strict):
@@ -66,7 +66,7 @@ class DubRequest(Strict):
     segments: tuple[SegmentText, ...] = Field(min_length=1, description="One without times, or any number with times.")
     language: str = Field(description="ISO 639-1 code of the language, or one of its accents.")
     reference: str = Field(description="File with the voice, or `self` for the clip's own.")
-    engine: EngineName = Field("auto", description="Who does it; auto: diflow.")
+    engine: EngineName = Field("auto", description="Who does it; auto: whoever the model is for.")
     options: DubOptions = DubOptions()
 
     @model_validator(mode="after")

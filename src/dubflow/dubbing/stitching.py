@@ -21,12 +21,16 @@ def samples_of(duration: Fraction, sample_rate: int) -> int:
 
 
 def stitch(
-    segments: Sequence[tuple[int, Waveform]], samples: int, sample_rate: int, background: Waveform | None = None
+    segments: Sequence[tuple[int, Waveform]],
+    samples: int,
+    sample_rate: int,
+    background: Waveform | None = None,
+    own_rate: int = SAMPLE_RATE,
 ) -> Waveform:
     """A waveform ``[samples]`` at ``sample_rate`` in which each segment begins with its frame.
 
     Args:
-        segments: first frame (25 a second) and 16 kHz sound of each, in order, not overlapping.
+        segments: first frame (25 a second) and sound of each at ``own_rate``, in order, not overlapping.
         background: ``[N]`` at ``sample_rate``, what sounds where no segment is; None for silence. It is faded out and
             in over 10 ms around each segment.
     """
@@ -36,20 +40,21 @@ def stitch(
         whole[:kept] = background[:kept]
     for first, sound in segments:
         start = round(Fraction(first * sample_rate, FRAME_RATE))
-        piece = _resampled(sound, sample_rate)[: max(0, samples - start)]
+        piece = resampled(sound, own_rate, sample_rate)[: max(0, samples - start)]
         if background is not None:
             _make_room(whole, start, start + len(piece), round(_FADE_S * sample_rate))
         whole[start : start + len(piece)] += _faded(piece, round(_FADE_S * sample_rate))
     return whole
 
 
-def _resampled(sound: Waveform, sample_rate: int) -> Waveform:
-    if sample_rate == SAMPLE_RATE:
+def resampled(sound: Waveform, own_rate: int, sample_rate: int) -> Waveform:
+    """A sound at another sample rate."""
+    if sample_rate == own_rate:
         return sound
     import soxr
 
-    resampled: Waveform = soxr.resample(sound, SAMPLE_RATE, sample_rate, quality="VHQ").astype(np.float32)
-    return resampled
+    converted: Waveform = soxr.resample(sound, own_rate, sample_rate, quality="VHQ").astype(np.float32)
+    return converted
 
 
 def _faded(sound: Waveform, length: int) -> Waveform:
