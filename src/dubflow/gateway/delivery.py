@@ -47,8 +47,7 @@ async def deliver(request: Request, files: Objects, file: OutputFile, name: str)
     headers["Content-Length"] = str(stop - first)
     # Opened before anything is answered: what is gone must be told, not begun.
     source = await on_disk(_opened, files, file)
-    content = _pieces(source, first, stop) if request.method != "HEAD" else _nothing(source)
-    return StreamingResponse(content, 200 if whole else 206, headers, file.media_type)
+    return StreamingResponse(_pieces(source, first, stop), 200 if whole else 206, headers, file.media_type)
 
 
 def _span(request: Request, file: OutputFile) -> tuple[int, int]:
@@ -94,9 +93,3 @@ async def _pieces(source: Any, first: int, stop: int) -> AsyncIterator[bytes]:
             yield bytes(piece)
     finally:
         source.close()
-
-
-async def _nothing(source: Any) -> AsyncIterator[bytes]:
-    source.close()
-    return
-    yield b""

@@ -176,8 +176,9 @@ async def _from_form(request: Request, parts: Parts, caller: Caller) -> _Asked:
         files = [name for name in ("clip", "reference") if name in form.files]
         found = {name: await keep(parts, caller.tenant, form.files[name]) for name in files}
     asked = as_model(DubSubmission, content | {name: one.key for name, one in found.items()})
-    clip = found.get("clip") or await writing(parts.uploads.get, caller.tenant, asked.clip)
-    return _Asked(asked, clip, found.get("reference") or await _named(parts, caller, asked), notices)
+    clip = found["clip"] if "clip" in found else await writing(parts.uploads.get, caller.tenant, asked.clip)
+    reference = found["reference"] if "reference" in found else await _named(parts, caller, asked)
+    return _Asked(asked, clip, reference, notices)
 
 
 async def _named(parts: Parts, caller: Caller, asked: DubSubmission) -> Upload | None:
