@@ -13,6 +13,11 @@ from dubflow.media.subtitles import Cue, write_subtitles
 from verbs import Answer
 
 
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DUBFLOW_HOME", str(tmp_path / "home"))  # where outputs' signing key is made
+
+
 @pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Room:
     return shared_room(tmp_path_factory)
