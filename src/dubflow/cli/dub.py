@@ -26,14 +26,32 @@ _SUBTITLES = (".srt", ".vtt")
 def dub(
     clips: Annotated[list[Path], typer.Argument(help="Clips whose pictures are kept.")],
     language: Annotated[str, typer.Option(help="Language of the text: en, es, ru, fr, de, it or el.")],
-    reference: Annotated[str, typer.Option(help="File with the voice to speak with, or `self`: the clip's own.")],
     out: Annotated[Path, typer.Option(help="File (.mp4, .m4v, .mov); a folder for several clips.")],
+    reference: Annotated[
+        str | None,
+        typer.Option(help="File with the voice to speak with, or `self`: the clip's own, as incontext does."),
+    ] = None,
     text: Annotated[str | None, typer.Option(help="What is said, over the whole clip.")] = None,
     subtitles: Annotated[
         Path | None, typer.Option(help="SRT or WebVTT with what is said when; a folder with one for each clip's name.")
     ] = None,
-    engine: Annotated[str, typer.Option(help="auto or diflow.")] = "auto",
-    model: Annotated[str, typer.Option(help="Folder of a trained dubber, or `starter`.")] = "starter",
+    engine: Annotated[str, typer.Option(help="auto, diflow (new sound) or incontext (new sound and lips).")] = "auto",
+    model: Annotated[
+        str, typer.Option(help="Folder of a trained dubber, or `starter`; for incontext an LTX-2's folder or file.")
+    ] = "starter",
+    adapter: Annotated[Path | None, typer.Option(help="incontext: LoRA that was trained to dub.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="incontext: how to run it; by default as the adapter was trained.")
+    ] = None,
+    allow: Annotated[
+        bool, typer.Option("--allow-untrained", help="incontext: run an adapter under other settings than its own.")
+    ] = False,
+    stages: Annotated[
+        int | None, typer.Option(min=1, max=1, help="incontext: 1 leaves out the preset's second stage.")
+    ] = None,
+    keep_outside: Annotated[
+        bool, typer.Option("--keep-outside", help="incontext: outside the face the clip's own pixels stay.")
+    ] = False,
     nfe: Annotated[int, typer.Option(min=1, max=128, help="Steps of the flow.")] = 16,
     seed: Annotated[int, typer.Option(min=0, help="Same request and seed, same sound.")] = 0,
     temperature: Annotated[float, typer.Option(min=0, max=10, help="0 takes the likeliest tokens.")] = 1.0,
@@ -45,7 +63,7 @@ def dub(
     as_json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Dub clips: lips, text and voice in, the same picture with new speech out, exactly as long.
+    """Dub clips: picture, text and voice in; new speech out, with incontext new lips too, exactly as long.
 
     Figures lie beside each output as NAME.dub.json. A run that was stopped goes on where it was; exit code 3 when a
     clip of several could not be dubbed.
@@ -59,12 +77,14 @@ def dub(
         "steps": nfe, "seed": seed, "temperature": temperature, "background": background, "no_face": no_face,
     }  # fmt: skip
     options = _right_use(lambda: validated(DubOptions, chosen, "options"))
-    tasks, notices = _tasks(clips, out, text, subtitles, language, reference, engine, options)
+    chosen_engine = _engine(engine, model, adapter)
+    if reference is None and chosen_engine == "diflow":
+        raise WrongUse("cli.wrong_use", "DiFlow needs a voice: --reference FILE, or self.", "See `dubflow dub --help`.")
+    tasks, notices = _tasks(clips, out, text, subtitles, language, reference or "self", chosen_engine, options)
     if dry_run:
         _dry_run(tasks, notices, as_json)
         return
 
-    from dubflow.dubbing.diflow_engine import DiflowEngine
     from dubflow.dubbing.jobs import check_outputs, dub_all
     from dubflow.dubbing.provenance.sealing import SIGNING, open_seal
     from dubflow.gateway.settings import load_settings
@@ -73,7 +93,17 @@ def dub(
     check_outputs(tasks)
     settings = load_settings()
     seal = open_seal(settings.state / SIGNING, key=settings.signing_key, chain=settings.signing_chain)
-    speaker = DiflowEngine.open(model, lip_weights=lip_weights, face_weights=face_weights, batch_items=batch)
+    speaker: Any
+    if chosen_engine == "incontext":
+        from dubflow.dubbing.incontext_engine import IncontextEngine
+
+        changes: dict[str, Any] = {"keep_outside": True} if keep_outside else {}
+        changes |= {} if stages is None else {"refine": None}
+        speaker = IncontextEngine.open(Path(model), adapter=adapter, preset=preset, changes=changes, allow=allow)
+    else:
+        from dubflow.dubbing.diflow_engine import DiflowEngine
+
+        speaker = DiflowEngine.open(model, lip_weights=lip_weights, face_weights=face_weights, batch_items=batch)
     with reporting("dub", len(tasks), "clips") as progress:
         for notice in notices:
             progress.note(notice)
@@ -83,6 +113,20 @@ def dub(
     emit(_document(report), as_json, lambda console: _print_report(console, report))
     if report.failures:
         raise typer.Exit(ExitCode.BAD_INPUT)
+
+
+def _engine(asked: str, model: str, adapter: Path | None) -> str:
+    """Which engine dubs."""
+    from typing import get_args
+
+    from dubflow.dubbing.request import EngineName, engine_for
+
+    if asked not in get_args(EngineName):
+        raise WrongUse("cli.wrong_use", f"There is no engine {asked!r}.", f"Known: {', '.join(get_args(EngineName))}.")
+    chosen = engine_for(asked, Path(model))  # type: ignore[arg-type]
+    if adapter is not None and chosen == "diflow":
+        raise WrongUse("cli.wrong_use", "Adapters are for the in-context engine.", "Give --engine incontext.")
+    return chosen
 
 
 def _right_use(make: Any) -> Any:

@@ -7,6 +7,7 @@ answer covers what lies between segments too. The voice is the clip's own.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -37,6 +38,9 @@ from dubflow.media.decode import read_clip
 from dubflow.speech.durations import FRAME_RATE
 
 World = Literal["embedded", "real"]
+
+WORLD_KEY = "_dubflow_world"
+"""In ``model_index.json`` of a base that was trained here; diffusers passes over keys that begin so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,11 +117,11 @@ class IncontextEngine:
         upsampler = None
         if settings.refine is not None:
             upsampler = load_upsampler(model / "latent_upsampler", dtype=dtype, device=device)
-        world: World = "embedded" if worn is not None and worn.metadata.world == "embedded" else "real"
+        trained = None if worn is None else worn.metadata.world
         return cls(
             ClipDubber(backbone, settings, upsampler=upsampler),
             engine_id(plain, fingerprint(backbone.transformer), settings),
-            world,
+            "embedded" if "embedded" in (trained, _world_of(model)) else "real",
             notices=notices,
         )
 
@@ -182,9 +186,13 @@ def engine_id(base: str, worn: str, settings: InferenceSettings) -> str:
     return f"incontext-{base[:12]}-{worn[:12]}-{told[:12]}"
 
 
-def is_incontext_model(path: Path) -> bool:
-    """Whether ``path`` is diffusers' folder of an LTX-2, or one file of weights."""
-    return (path / "transformer" / "config.json").is_file() or path.suffix == ".safetensors"
+def _world_of(model: Path) -> str | None:
+    """What the index of a base's folder says about where it was trained; bases from elsewhere say nothing."""
+    try:
+        index = json.loads((model / "model_index.json").read_text(encoding="utf-8"))
+        return str(index[WORLD_KEY])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _settings(

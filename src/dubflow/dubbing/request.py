@@ -17,6 +17,17 @@ SELF = "self"
 EngineName = Literal["auto", "diflow", "incontext"]
 
 
+def engine_for(asked: EngineName, model: Path) -> Literal["diflow", "incontext"]:
+    """Which engine ``model`` is for: what was asked, or for ``auto`` what it looks like.
+
+    diffusers' folder of an LTX-2, or one file of its weights, is for the in-context engine.
+    """
+    if asked != "auto":
+        return asked
+    incontext = (model / "transformer" / "config.json").is_file() or model.suffix == ".safetensors"
+    return "incontext" if incontext else "diflow"
+
+
 class SegmentText(Strict):
     """A text and when it may be said; without times it has the whole clip."""
 
