@@ -14,9 +14,10 @@ from dubflow.registry.package.signing import generate_key
 from dubflow.registry.tracking_store import DATABASE, store_of
 from dubflow.serving.export import MODEL as FOLDER
 from dubflow.serving.export import Exported
+from dubflow.serving.patience import WatchSettings
 from dubflow.serving.source import RegistrySource, Wanted
 from dubflow.serving.state import ServingState, read_state, write_state
-from dubflow.serving.watcher import MODELS, Watcher, WatchSettings
+from dubflow.serving.watcher import MODELS, Watcher
 from registry.databases import empty_database
 from registry.packages import MODEL
 from serving.releasing import MemoryServer, Releases, export

@@ -32,6 +32,7 @@ from dubflow.cli import (
     prepare,
     probe,
     provenance,
+    serve,
     tables,
     talkers,
     train,
@@ -65,6 +66,7 @@ app.command("run")(pipelines.run)
 app.command("compile")(pipelines.compile_all)
 app.add_typer(pipelines.runs, name="runs")
 app.add_typer(models.app, name="models")
+app.add_typer(serve.app, name="serve")
 app.add_typer(keys.app, name="keys")
 app.add_typer(adapter.app, name="adapter")
 

@@ -15,35 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import RLock
 
-from pydantic import Field
-
 from dubflow.atomic import sweep
-from dubflow.config import Strict
 from dubflow.errors import BadInput, DubflowError
 from dubflow.serving.backend import Backend
 from dubflow.serving.export import MODEL, Exported, export_model, read_export
 from dubflow.serving.heard import check_heard
+from dubflow.serving.patience import WatchSettings
 from dubflow.serving.source import Source, Wanted
 from dubflow.serving.state import Health, Refused, Served, ServingState, now, read_state, update_state
 
 MODELS = "models"
-
-
-class WatchSettings(Strict):
-    """How patient the watcher and the watchdog are."""
-
-    poll_s: float = Field(1.0, gt=0, description="How often the registry is asked.")
-    look_s: float = Field(0.5, gt=0, description="How often processes of models are looked at.")
-    deep_s: float = Field(30.0, gt=0, description="How often the current version dubs the golden clip.")
-    golden_s: float = Field(60.0, gt=0, description="A golden clip that is not dubbed by then has failed.")
-    again_s: float = Field(
-        30.0,
-        gt=0,
-        description="A refused version is tried again after this, then twice this.",
-    )
-    again_most_s: float = Field(3600.0, gt=0, description="But never later than this.")
-    silent_s: float = Field(10.0, gt=0, description="A server that answers nothing for so long is ended.")
-    ahead: bool = Field(True, description="Whether a challenger is brought and checked before it is promoted.")
 
 
 @dataclass
@@ -151,6 +132,15 @@ class Watcher:
         heard, seconds = self._backend.dub(export, folder, self._settings.golden_s)
         check_heard(heard, export.heard)
         return Health(fine=True, at=now(), seconds=round(seconds, 3))
+
+    def reloaded(self, served: Served) -> Health:
+        """End the version, load it again and hear it; the lock must be held.
+
+        Raises:
+            DubflowError: what is wrong with it still.
+        """
+        self._backend.reload(served.version)
+        return self.check(served)
 
     def _adopt(self, wanted: Wanted, state: ServingState) -> None:
         back = _is(state.previous, wanted)

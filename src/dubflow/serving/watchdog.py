@@ -1,0 +1,180 @@
+"""Sees that what serves can really answer, and heals it.
+
+A process of a model that is gone is seen at once, by its absence; one that hangs or answers nonsense by a real
+inference, which is made now and then and whenever the server counts a failure that may be a process's. Healing ends
+the version and loads it again, the only thing that helps. A server that answers nothing is ended; whoever started it
+starts it again.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+
+from dubflow.errors import DubflowError
+from dubflow.serving.patience import WatchSettings
+from dubflow.serving.state import Health, Served, ServingState, now, read_state, update_state
+from dubflow.serving.stubs import counted, running_stubs
+from dubflow.serving.watcher import Watcher
+
+_FAILURE = re.compile(r'^nv_inference_request_failure\{[^}]*reason="BACKEND"[^}]*\} (\S+)$', re.MULTILINE)
+_METRICS_S = 1.0
+_ANSWER_S = 2.0
+
+
+class Watchdog:
+    """Looks at the versions that the state names."""
+
+    def __init__(
+        self,
+        directory: Path,
+        watcher: Watcher,
+        settings: WatchSettings | None = None,
+        *,
+        say: Callable[[str], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+        stubs: Callable[[Path], Counter[tuple[str, int]]] = lambda directory: counted(running_stubs(directory)),
+    ) -> None:
+        """
+        Args:
+            watcher: checks and reloads versions, under its lock. clock: seconds.
+            stubs: how many processes each model of each version has now.
+        """
+        self._directory, self._watcher, self._settings = Path(directory), watcher, settings or WatchSettings()
+        self._say, self._clock, self._stubs = say, clock, stubs
+        self._server: int | None = None
+        self._seen: dict[int, Counter[tuple[str, int]]] = {}
+        self._failures: float | None = None
+        self._next_deep = self._next_metrics = 0.0
+        self._answered = clock()
+
+    def look(self) -> bool:
+        """One look; True when something had to be healed. Never raises what the server did."""
+        state = read_state(self._directory)
+        if state.server != self._server:  # started anew, with processes that nobody has seen yet
+            self._server, self._answered, self._failures = state.server, self._clock(), None
+            self._seen.clear()
+        try:
+            healed = state.mode == "triton" and state.server is not None and self._look_at_server(state)
+            return self._look_deep(state) or healed
+        except DubflowError as error:
+            self._note(f"the server cannot be looked at: {error.headline}")
+            return False
+
+    def heal(self, served: Served, reason: str) -> bool:
+        """End a version and load it again; True where it then dubs the golden clip."""
+        self._note(f"version {served.version} is loaded again: {reason}")
+        began = time.monotonic()
+        with self._watcher.lock:
+            self._seen.pop(served.version, None)
+            try:
+                health = self._watcher.reloaded(served)
+                problem = ""
+            except DubflowError as error:
+                health = Health(fine=False, at=now(), seconds=time.monotonic() - began, reason=str(error))
+                problem = error.headline
+        current = read_state(self._directory).current
+
+        def change(found: ServingState) -> ServingState:
+            more = found.counted(reloads=1)
+            return more.with_changes(health=health) if current == served else more
+
+        update_state(self._directory, change)
+        self._next_deep = self._clock() + self._settings.deep_s
+        self._note(
+            f"version {served.version} answers again after {time.monotonic() - began:.1f} s"
+            if not problem
+            else f"version {served.version} cannot be healed: {problem}"
+        )
+        return not problem
+
+    def _look_at_server(self, state: ServingState) -> bool:
+        healed = False
+        lost = self._lost(state)
+        for served, models in lost:
+            update_state(self._directory, lambda found: found.counted(stubs_died=1))
+            healed = self.heal(served, f"a process of {', '.join(models)} is gone") or healed
+        if self._clock() >= self._next_metrics:
+            self._next_metrics = self._clock() + _METRICS_S
+            self._look_at_metrics(state)
+        return healed
+
+    def _lost(self, state: ServingState) -> list[tuple[Served, list[str]]]:
+        """Versions that have fewer processes than they had, and of which models."""
+        running = self._stubs(self._directory)
+        lost = []
+        for served in (state.current, state.previous):
+            if served is None:
+                continue
+            have = Counter({key: count for key, count in running.items() if key[1] == served.version})
+            before = self._seen.get(served.version, Counter())
+            gone = sorted(model for (model, version), count in before.items() if have[(model, version)] < count)
+            if gone:
+                lost.append((served, gone))
+            else:
+                self._seen[served.version] = have
+        kept = {one.version for one in (state.current, state.previous) if one is not None}
+        for version in self._seen.keys() - kept:
+            del self._seen[version]
+        return lost
+
+    def _look_at_metrics(self, state: ServingState) -> None:
+        """A failure that may be a process's asks for a deep look at once; silence for too long ends the server."""
+        try:
+            text = httpx.get(f"http://{state.metrics}/metrics", timeout=_ANSWER_S, trust_env=False).text
+            live = httpx.get(f"http://{state.http}/v2/health/live", timeout=_ANSWER_S, trust_env=False).is_success
+        except httpx.HTTPError:
+            live = False
+        if live:
+            self._answered = self._clock()
+            failures = backend_failures(text)
+            if self._failures is not None and failures > self._failures:
+                self._next_deep = 0.0
+            self._failures = failures
+        elif self._clock() - self._answered > self._settings.silent_s and state.server is not None:
+            self._answered = self._clock()
+            self._note(f"Triton has answered nothing for {self._settings.silent_s:g} s and is ended")
+            end_server(state.server)
+
+    def _look_deep(self, state: ServingState) -> bool:
+        served = state.current
+        if served is None or self._clock() < self._next_deep:
+            return False
+        self._next_deep = self._clock() + self._settings.deep_s
+        if not self._watcher.lock.acquire(blocking=False):
+            return False  # versions are being loaded, each of which is heard
+        try:
+            health = self._watcher.check(served)
+        except DubflowError as error:
+            update_state(self._directory, lambda found: found.counted(checks_failed=1))
+            return self.heal(served, f"it does not dub the golden clip: {error.headline}")
+        finally:
+            self._watcher.lock.release()
+        update_state(self._directory, lambda found: found.with_changes(health=health))
+        return False
+
+    def _note(self, text: str) -> None:
+        self._say(text)
+        update_state(self._directory, lambda found: found.noted(text))
+
+
+def backend_failures(metrics: str) -> float:
+    """Requests that failed in a backend since the server was started, of all models, by its metrics."""
+    return sum(map(float, _FAILURE.findall(metrics)))
+
+
+def end_server(process: int) -> None:
+    """End a server that hangs, if the process is one."""
+    try:
+        command = Path(f"/proc/{process}/cmdline").read_bytes()
+        if b"tritonserver" in command:
+            os.kill(process, signal.SIGKILL)
+    except OSError:
+        return
