@@ -89,7 +89,7 @@ class JobQueue:
         self.database = database
         self.lease_s, self.attempts, self.tenant_running = lease_s, attempts, tenant_running
         self.grace_s = min(3.0, lease_s / 3) if grace_s is None else grace_s
-        self._over: dict[tuple[str, int], int] = {}
+        self._over: dict[tuple[str, int, int], int] = {}
 
     def lease(self, worker: str) -> Lease | None:
         """The next job for a worker, or None when there is nothing to do."""
@@ -235,11 +235,11 @@ class JobQueue:
     def _take_back(self, connection: Connection, now: int) -> None:
         over = select(JOBS).where(JOBS.c.state == "running", JOBS.c.lease_until_ms < now)
         rows = connection.execute(over.with_for_update(skip_locked=True)).mappings().all()
-        self._over = {
-            (row["id"], row["fence"]): self._over.get((row["id"], row["fence"]), now) for row in rows
-        }  # fmt: skip
-        for row in rows:
-            if now - self._over[row["id"], row["fence"]] < 1000 * self.grace_s:
+        # By the end of the lease as well: one that was renewed and is over again is another.
+        seen = [(row["id"], row["fence"], row["lease_until_ms"]) for row in rows]
+        self._over = {lease: self._over.get(lease, now) for lease in seen}
+        for row, lease in zip(rows, seen, strict=True):
+            if now - self._over[lease] < 1000 * self.grace_s:
                 continue
             if row["cancel_asked"]:
                 end(connection, row, "cancelled", now)
@@ -250,13 +250,8 @@ class JobQueue:
 
     def _next(self, connection: Connection, now: int) -> RowMapping | None:
         due = and_(JOBS.c.state == "queued", JOBS.c.due_ms <= now)
-        running: dict[str, int] = dict(
-            connection.execute(
-                select(JOBS.c.tenant, func.count()).where(JOBS.c.state == "running").group_by(JOBS.c.tenant)
-            )
-            .tuples()
-            .all()
-        )
+        busy = select(JOBS.c.tenant, func.count()).where(JOBS.c.state == "running").group_by(JOBS.c.tenant)
+        running: dict[str, int] = {str(row[0]): int(row[1]) for row in connection.execute(busy)}
         waiting = connection.execute(
             select(JOBS.c.tenant, func.coalesce(func.max(TURNS.c.last_ms), 0), func.min(JOBS.c.id))
             .select_from(JOBS.outerjoin(TURNS, TURNS.c.tenant == JOBS.c.tenant))
