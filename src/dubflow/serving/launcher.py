@@ -6,6 +6,7 @@ stands on its command line (the server takes it no other way), which other users
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import secrets
@@ -96,7 +97,8 @@ class TritonServer:
         backends = self._backends(wheel)
         for left in reversed(range(_TRIES)):
             # Nobody keeps a port for us between looking and starting: when another was quicker, look again.
-            self._ports = free_ports()
+            http, grpc, metrics = free_ports(3)
+            self._ports = (http, grpc, metrics)
             self._spawn(wheel, backends)
             try:
                 self._await_ready()
@@ -251,16 +253,13 @@ def read_key(folder: Path) -> str:
         raise OurFault("serving.no_key", f"No server runs in {folder}: it has no key.", "Start it.") from error
 
 
-def free_ports(count: int = 3) -> tuple[int, ...]:
+def free_ports(count: int) -> tuple[int, ...]:
     """Ports of loopback that nobody listens on at this moment."""
-    sockets = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(count)]
-    try:
+    with contextlib.ExitStack() as open_ones:
+        sockets = [open_ones.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
             one.bind((HOST, 0))
         return tuple(int(one.getsockname()[1]) for one in sockets)
-    finally:
-        for one in sockets:
-            one.close()
 
 
 def stubs_of(prefix: str) -> list[int]:

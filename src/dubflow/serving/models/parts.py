@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from dubflow.errors import DubflowError
 from dubflow.serving.repository import Installed, read_installed
 from dubflow.serving.wire import Bytes, Packet, packed_error, unpacked
+
+STUB_LOCK = threading.Lock()
+"""Held while a thread asks the server anything but an inference: two at once that count a metric crash it."""
 
 
 def installed(args: dict[str, str]) -> Installed:
@@ -58,6 +61,7 @@ class Counters:
     def add(self, name: str, value: float = 1.0, **labels: str) -> None:
         """More of ``name``."""
         key = (name, repr(sorted(labels.items())))
-        if key not in self._metrics:
-            self._metrics[key] = self._families[name].Metric(labels={**self._labels, **labels})
-        self._metrics[key].increment(float(np.float64(value)))
+        with STUB_LOCK:
+            if key not in self._metrics:
+                self._metrics[key] = self._families[name].Metric(labels={**self._labels, **labels})
+            self._metrics[key].increment(float(value))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dubflow.dubbing.engine import SpokenSegment
 from dubflow.dubbing.watching import Stage
 from dubflow.errors import DubflowError
+from dubflow.serving.models.parts import STUB_LOCK
 from dubflow.serving.slips import Slip
 from dubflow.serving.wire import error_facts, json_bytes
 
@@ -84,7 +85,9 @@ class Stream:
 
         def follow() -> None:
             while not over.wait(_LOOK_S):
-                if self._sender.is_cancelled():
+                with STUB_LOCK:
+                    gone = self._sender.is_cancelled()
+                if gone:
                     self.slip.cancel()
                     return
                 self.tell()
