@@ -68,7 +68,9 @@ def fill_part(
             raise unknown(f"the {part} {what} {', '.join(names[:_SAID])}{' …' if len(names) > _SAID else ''}")
     for name in expected:
         tensor = load(name)
-        _assign(built, name, tensor.to(device, dtype) if tensor.is_floating_point() else tensor.to(device))
+        kept = dtype if tensor.is_floating_point() else tensor.dtype
+        # A copy: the file may change under its map, and unaligned tensors are slower and round differently.
+        _assign(built, name, tensor.to(device, kept, copy=True))
     left = [name for name, tensor in built.state_dict().items() if tensor.is_meta]
     if left:
         raise BadInput("incontext.unknown_base", f"The {part} is not filled: {', '.join(left[:_SAID])}.", "")

@@ -38,6 +38,11 @@ class Geometry:
         return self.audio_latent_channels * self.mel_bins // self.audio_temporal
 
     @property
+    def smallest_side(self) -> int:
+        """Pixels a side has at least: the decoder of 2.0 reflects edges, which takes two latents."""
+        return 2 * self.spatial
+
+    @property
     def audio_rate(self) -> Fraction:
         """Audio tokens a second."""
         return Fraction(self.sample_rate, self.hop * self.audio_temporal)
@@ -46,11 +51,12 @@ class Geometry:
         """Latent frames, rows and columns of a clip.
 
         Raises:
-            BadInput: ``incontext.bad_clip_size`` unless frames are 8k + 1 and both sides multiples of 32.
+            BadInput: ``incontext.bad_clip_size`` unless frames are 8k + 1 and both sides multiples of 32 from 64 on.
         """
-        if frames < 1 or (frames - 1) % self.temporal or min(height, width) < self.spatial:
+        sides = (height, width)
+        if frames < 1 or (frames - 1) % self.temporal or any(side % self.spatial for side in sides):
             self._refuse(frames, height, width)
-        if height % self.spatial or width % self.spatial:
+        if min(sides) < self.smallest_side:
             self._refuse(frames, height, width)
         return (frames - 1) // self.temporal + 1, height // self.spatial, width // self.spatial
 
@@ -73,15 +79,15 @@ class Geometry:
         return max(0, steps) * self.temporal + 1
 
     def snap_side(self, pixels: int, *, up: bool = True) -> int:
-        """The nearest multiple of 32 that is not below (``up``) or not above ``pixels``; at least 32."""
+        """The nearest multiple of 32 that is not below (``up``) or not above ``pixels``; at least 64."""
         steps = -(-pixels // self.spatial) if up else pixels // self.spatial
-        return max(1, steps) * self.spatial
+        return max(self.smallest_side, steps * self.spatial)
 
     def _refuse(self, frames: int, height: int, width: int) -> None:
         raise BadInput(
             "incontext.bad_clip_size",
             f"A clip of {frames} frames of {width} x {height} does not divide into latents.",
-            f"Frames must be {self.temporal}k + 1 and sides multiples of {self.spatial}: snap_frames and snap_side.",
+            f"Frames must be {self.temporal}k + 1 and sides multiples of {self.spatial}, at least {self.smallest_side}.",
             frames=frames,
             height=height,
             width=width,

@@ -136,7 +136,8 @@ def _video_vae(facts: Facts) -> dict[str, Any]:
     depth = depths[0] if len({*depths, _count(facts, "encoder.mid_block.resnets")}) == 1 else None
     return {
         "latent_channels": facts["latents_mean"].shape[0],
-        "base_channels": facts["encoder.conv_in.conv.weight"].shape[0],
+        # The first convolution is as wide as a latent; the first level that is named comes after the first step.
+        "base_channels": facts["encoder.down_blocks.1.resnets.0.conv1.conv.weight"].shape[0],
         "depth": depth,
     }
 
