@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from dubflow.config import Strict
 from dubflow.dubbing.provenance.facts import VoiceFacts
@@ -39,6 +39,8 @@ class OutputFile(Strict):
 class SegmentFigures(Strict):
     """A segment without its text; fields as in :class:`SegmentResult`."""
 
+    model_config = ConfigDict(allow_inf_nan=False)
+
     start: float
     end: float
     phones: int
@@ -57,6 +59,8 @@ class SegmentFigures(Strict):
 
 class JobResult(Strict):
     """The result of a job that is done."""
+
+    model_config = ConfigDict(allow_inf_nan=False)  # JSON has no word for them
 
     format: Literal["dubflow.job-result/1"] = "dubflow.job-result/1"
     files: dict[OutputName, OutputFile] = Field(description="By name; empty once their time is over.")

@@ -62,22 +62,31 @@ class Worker:
         attempts = 0
         while not self.stopping.is_set():
             try:
-                # The engine first: a job that cannot be done now stays in the queue, and no try is lost.
-                lease = (
-                    self.queue.lease(self.name) if self.queue.anything() and (speaker := self.tools.speaker()) else None
-                )
+                taken = self._take()
             except DubflowError as error:
                 _log.warning("no job can be taken", extra={"code": error.code, "worker": self.name})
                 self.stopping.wait(_WITHOUT_ENGINE_S)
                 continue
-            if lease is None:
+            except Exception:
+                _log.exception("no job can be taken, for no known reason", extra={"worker": self.name})
+                self.stopping.wait(_WITHOUT_ENGINE_S)
+                continue
+            if taken is None:
                 if once:
                     break
                 self.stopping.wait(IDLE_S)
                 continue
             attempts += 1
-            self._do(lease, speaker)
+            self._do(*taken)
         return attempts
+
+    def _take(self) -> tuple[Lease, Speaker] | None:
+        """The engine first: a job that cannot be done now stays in the queue, and no try is lost."""
+        if not self.queue.anything():
+            return None
+        speaker = self.tools.speaker()
+        lease = self.queue.lease(self.name)
+        return None if lease is None else (lease, speaker)
 
     def _do(self, lease: Lease, speaker: Speaker) -> None:
         job, began = lease.job, time.monotonic()
@@ -90,11 +99,12 @@ class Worker:
             code: str | None = None
             try:
                 ending, code = self._tried(lease, speaker, trace)
+                if ending != "done":
+                    self._tidy(lease)
             except DubflowError as error:
-                # The database stayed away for long: the lease ends by itself, and what was made counts for nothing.
+                # The database stayed away for long, and nobody knows whether it heard us: the files stay. If it did
+                # not, the lease ends by itself, and they are doomed then.
                 ending, code = "lost", error.code
-            if ending != "done":
-                self._tidy(lease)
             seconds = time.monotonic() - began
             self.meters.count("dubflow_job_attempts_total", trace=trace.trace_id, outcome=ending)
             self.meters.observe("dubflow_job_seconds", seconds, trace=trace.trace_id, outcome=ending)
@@ -112,14 +122,6 @@ class Worker:
             try:
                 folder.mkdir(parents=True)
                 result = do_job(lease, speaker, self.tools, watch, folder)
-                ending = self.queue.finish(
-                    lease,
-                    result.model_dump(mode="json"),
-                    engine=result.engine,
-                    served_version=result.served_version,
-                    clip_s=result.duration_s,
-                    work_s=result.seconds,
-                )
             except DubflowError as error:
                 return self._ended_badly(lease, watch, error), error.code
             except Exception as error:
@@ -127,6 +129,14 @@ class Worker:
                 return self._ended_badly(lease, watch, _unknown(error)), "gateway.job_crashed"
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
+            ending = self.queue.finish(
+                lease,
+                result.model_dump(mode="json"),
+                engine=result.engine,
+                served_version=result.served_version,
+                clip_s=result.duration_s,
+                work_s=result.seconds,
+            )
         if ending == "done":
             self.meters.count("dubflow_dubbed_clip_seconds_total", result.duration_s, trace=trace)
             self.meters.observe("dubflow_engine_segments", len(result.segments))
