@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from dubflow.errors import OurFault
@@ -84,7 +85,8 @@ class MemoryServer:
             raise OurFault("serving.not_loaded", f"{version} does not load.")
         self.loaded.add(version)
 
-    def reload(self, version: int) -> None:
+    def reload(self, version: int, models: Sequence[str] = ()) -> None:
+        self.calls.append(("reload", version))
         self.loaded.discard(version)
         self.load(version)
         self.dead.discard(version)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -27,8 +28,8 @@ class Backend(Protocol):
             DubflowError: it cannot be loaded, and is not.
         """
 
-    def reload(self, version: int) -> None:
-        """End a version and load it again, which alone heals one whose processes died.
+    def reload(self, version: int, models: Sequence[str] = ()) -> None:
+        """End a version and load it again, or only those of its ``models`` whose processes died.
 
         Raises:
             DubflowError: as :meth:`load`.
@@ -62,7 +63,7 @@ class InProcess:
     def load(self, version: int) -> None:
         """Workers do."""
 
-    def reload(self, version: int) -> None:
+    def reload(self, version: int, models: Sequence[str] = ()) -> None:
         """A worker that died is started again by whoever started it."""
 
     def remove(self, version: int) -> None:

@@ -7,6 +7,7 @@ model is then loaded, which leaves alone the versions that stay.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +29,18 @@ class Control:
         self._headers = {GRPC_HEADER: read_key(folder)}
         self._client = tritonclient.grpc.InferenceServerClient(grpc)
 
-    def load(self, version: int) -> None:
+    def load(self, version: int, names: Sequence[str] = MODELS) -> None:
         """Load an installed version beside those that run; parts first. One that is loaded already stays.
+
+        Args:
+            names: of its models, in their order; all by default.
 
         Raises:
             BadInput: ``serving.not_installed``.
             OurFault: ``serving.not_loaded`` with what the server says; the version is switched off again then, so
                 that the server is ready for the others.
         """
-        for name in MODELS:
+        for name in names:
             switch_on(self._repository, version, (name,))
             try:
                 self._load(name)
@@ -45,13 +49,13 @@ class Control:
                 self.unload(version)
                 raise
 
-    def unload(self, version: int) -> None:
+    def unload(self, version: int, names: Sequence[str] = MODELS) -> None:
         """End a version, its front first; jobs that it has begun may finish. The others stay loaded.
 
         Raises:
             OurFault: ``serving.not_unloaded``.
         """
-        for name in reversed(MODELS):
+        for name in reversed(names):
             switch_off(self._repository, version, (name,))
             if versions_on(self._repository, name):
                 self._load(name)
@@ -59,14 +63,14 @@ class Control:
                 self._call("serving.not_unloaded", self._client.unload_model, name)
             self._await(name, version, ready=False)
 
-    def reload(self, version: int) -> None:
-        """End and load a version, which alone heals one whose process died.
+    def reload(self, version: int, names: Sequence[str] = MODELS) -> None:
+        """End and load a version, or those of its models whose process died: nothing else heals them.
 
         Raises:
             OurFault: as :meth:`unload` and :meth:`load`.
         """
-        self.unload(version)
-        self.load(version)
+        self.unload(version, names)
+        self.load(version, names)
 
     def is_ready(self, version: int) -> bool:
         """Whether all models of the version are loaded; whether their processes live only an inference tells."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from dubflow.serving.control import Control
@@ -10,7 +11,7 @@ from dubflow.serving.export import MODEL, Exported
 from dubflow.serving.golden import dub_golden, golden_job
 from dubflow.serving.heard import Heard
 from dubflow.serving.laid_out import REPOSITORY, versions_in
-from dubflow.serving.repository import install_version, is_on, remove_version
+from dubflow.serving.repository import MODELS, install_version, is_on, remove_version
 from dubflow.serving.settings import TritonSettings
 from dubflow.serving.state import Mode, read_state
 
@@ -34,9 +35,9 @@ class TritonBackend:
         """See :class:`~dubflow.serving.backend.Backend`."""
         self._reached().load(version)
 
-    def reload(self, version: int) -> None:
+    def reload(self, version: int, models: Sequence[str] = ()) -> None:
         """See :class:`~dubflow.serving.backend.Backend`."""
-        self._reached().reload(version)
+        self._reached().reload(version, [name for name in MODELS if name in models] or MODELS)
 
     def remove(self, version: int) -> None:
         """See :class:`~dubflow.serving.backend.Backend`."""

@@ -13,7 +13,7 @@ import re
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import httpx
@@ -68,39 +68,50 @@ class Watchdog:
             self._note(f"the server cannot be looked at: {error.headline}")
             return False
 
-    def heal(self, served: Served, reason: str) -> bool:
-        """End a version and load it again; True where it then dubs the golden clip."""
+    def heal(self, served: Served, reason: str, models: Sequence[str] = ()) -> bool:
+        """End a version and load it again; True where it then dubs the golden clip.
+
+        Args:
+            models: of the version, whose processes are gone; they are tried first, for that is quicker than all.
+        """
         self._note(f"version {served.version} is loaded again: {reason}")
         began = time.monotonic()
         with self._watcher.lock:
             self._seen.pop(served.version, None)
             try:
-                health = self._watcher.reloaded(served)
-                problem = ""
+                health = self._healed(served, models)
             except DubflowError as error:
-                health = Health(fine=False, at=now(), seconds=time.monotonic() - began, reason=str(error))
-                problem = error.headline
-        current = read_state(self._directory).current
+                seconds = round(time.monotonic() - began, 3)
+                health = Health(fine=False, at=now(), seconds=seconds, reason=f"{error.headline} [{error.code}]")
 
         def change(found: ServingState) -> ServingState:
             more = found.counted(reloads=1)
-            return more.with_changes(health=health) if current == served else more
+            return more.with_changes(health=health) if _same(found.current, served) else more
 
         update_state(self._directory, change)
         self._next_deep = self._clock() + self._settings.deep_s
-        self._note(
-            f"version {served.version} answers again after {time.monotonic() - began:.1f} s"
-            if not problem
-            else f"version {served.version} cannot be healed: {problem}"
+        told = (
+            f"answers again after {time.monotonic() - began:.1f} s"
+            if health.fine
+            else f"is not healed: {health.reason}"
         )
-        return not problem
+        self._note(f"version {served.version} {told}")
+        return health.fine
+
+    def _healed(self, served: Served, models: Sequence[str]) -> Health:
+        if models:
+            try:
+                return self._watcher.reloaded(served, models)
+            except DubflowError:
+                pass  # then all of it
+        return self._watcher.reloaded(served)
 
     def _look_at_server(self, state: ServingState) -> bool:
         healed = False
         lost = self._lost(state)
         for served, models in lost:
             update_state(self._directory, lambda found: found.counted(stubs_died=1))
-            healed = self.heal(served, f"a process of {', '.join(models)} is gone") or healed
+            healed = self.heal(served, f"a process of {', '.join(models)} is gone", models) or healed
         if self._clock() >= self._next_metrics:
             self._next_metrics = self._clock() + _METRICS_S
             self._look_at_metrics(state)
@@ -163,6 +174,10 @@ class Watchdog:
     def _note(self, text: str) -> None:
         self._say(text)
         update_state(self._directory, lambda found: found.noted(text))
+
+
+def _same(one: Served | None, other: Served) -> bool:
+    return one is not None and (one.version, one.package) == (other.version, other.package)
 
 
 def backend_failures(metrics: str) -> float:

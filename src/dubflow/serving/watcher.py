@@ -133,13 +133,13 @@ class Watcher:
         check_heard(heard, export.heard)
         return Health(fine=True, at=now(), seconds=round(seconds, 3))
 
-    def reloaded(self, served: Served) -> Health:
-        """End the version, load it again and hear it; the lock must be held.
+    def reloaded(self, served: Served, models: Sequence[str] = ()) -> Health:
+        """End the version, or only some of its ``models``, load it again and hear it; the lock must be held.
 
         Raises:
             DubflowError: what is wrong with it still.
         """
-        self._backend.reload(served.version)
+        self._backend.reload(served.version, models)
         return self.check(served)
 
     def _adopt(self, wanted: Wanted, state: ServingState) -> None:
@@ -268,4 +268,5 @@ def _switched(state: ServingState, served: Served, health: Health) -> ServingSta
     before = state.current
     previous = before if before is not None and before.version != served.version else None
     refused = tuple(one for one in state.refused if one.version != served.version)
+    served = served.model_copy(update={"since": now()})
     return state.counted(switches=1).with_changes(current=served, previous=previous, refused=refused, health=health)
