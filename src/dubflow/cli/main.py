@@ -29,6 +29,7 @@ from dubflow.cli import (
     models,
     output,
     pipelines,
+    plan,
     prepare,
     probe,
     provenance,
@@ -58,6 +59,7 @@ app.add_typer(codec.app, name="codec")
 app.command("dub")(dub.dub)
 app.command("provenance")(provenance.provenance)
 app.add_typer(train.app, name="train")
+app.command("plan")(plan.plan)
 app.add_typer(benchmark.app, name="benchmark")
 app.command("evaluate")(evaluate.evaluate)
 app.command("gate")(gate.gate)

@@ -8,6 +8,7 @@ Alpha equals the rank, as public files presume, and there is no dropout (the aut
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from typing import Any, ClassVar
 
 import torch
@@ -62,7 +63,9 @@ def add_lora(transformer: Any, settings: LoraSettings, *, seed: int = 0) -> None
         lora_dropout=settings.dropout,
         target_modules=list(settings.targets),
     )
-    with torch.random.fork_rng(devices=[]):
+    # A base of shapes alone gets a LoRA of shapes alone; peft by itself would allocate it.
+    place = torch.device("meta") if next(transformer.parameters()).is_meta else nullcontext()
+    with torch.random.fork_rng(devices=[]), place:
         torch.manual_seed(seed)
         transformer.add_adapter(config, adapter_name=ADAPTER)
     for _, parameter in lora_parameters(transformer):
