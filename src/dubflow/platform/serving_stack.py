@@ -27,7 +27,7 @@ from dubflow.platform.pipelines.records import this_process
 from dubflow.platform.supervising import Program, Supervisor
 from dubflow.serving.environment import check_numpy, why_not
 from dubflow.serving.laid_out import REPOSITORY, all_off
-from dubflow.serving.launcher import TritonServer, free_port
+from dubflow.serving.launcher import TritonServer, free_ports
 from dubflow.serving.options import ServeOptions, write_options
 from dubflow.serving.state import STARTER_VERSION, Mode, ServingState, now, read_state, update_state, write_state
 from dubflow.serving.watcher import MODELS
@@ -256,7 +256,7 @@ def _port(wanted: int | None) -> int:
     from dubflow.gateway.settings import load_settings
 
     usual = load_settings().port
-    return usual if wanted is None and usual and not listens(usual) else free_port()
+    return usual if wanted is None and usual and not listens(usual) else free_ports(1)[0]
 
 
 def _already_up(directory: Path) -> WrongUse:
