@@ -1,4 +1,4 @@
-"""The API in tests: the real app over a database and files of its own, keys of two tenants, clips that anybody can make.
+"""The API in tests: the real app over a database and files of its own, keys of two tenants, clips made in a moment.
 
 Dubs are done by the real worker with an engine that hums: what is tested here does not hang on who speaks.
 """

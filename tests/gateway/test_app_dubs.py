@@ -13,6 +13,7 @@ import pytest
 from dubflow.media.probe import probe
 from gateway.api import TEXT, Api, make_clip, running
 
+SEGMENTS = [{"text": TEXT, "start": 0.1, "end": 0.9}]
 SRT = "1\n00:00:00,100 --> 00:00:00,900\nGood morning.\n"
 
 
@@ -23,21 +24,28 @@ def idle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
         yield made
 
 
-def test_a_clip_is_uploaded_dubbed_and_fetched(api: Api, clip: Path, tmp_path: Path) -> None:
-    key = api.upload(clip)
-    made = api.submit(key, voice="alder")
-    assert made.status_code == 202
-    dub = made.json()
-    assert (dub["state"], dub["stage"], dub["voice"]) == ("queued", "waiting", "stock:alder")
-    assert made.headers["location"] == dub["links"]["self"]
-    assert api.ask("GET", f"{dub['links']['self']}/result").json()["code"] == "gateway.not_finished"
-    assert api.work() == 1
-    done = api.ask("GET", dub["links"]["self"]).json()
+@pytest.fixture(scope="module")
+def dubbed(tmp_path_factory: pytest.TempPathFactory, clip: Path) -> Iterator[tuple[Api, str]]:
+    """An app, and the address of a dub that is done."""
+    with running(tmp_path_factory.mktemp("dubbed")) as api:
+        key = api.upload(clip)
+        made = api.ask("POST", "/v1/dubs", json={"clip": key, "segments": SEGMENTS, "language": "en", "voice": "alder"})
+        dub = made.json()
+        assert (made.status_code, made.headers["location"]) == (202, dub["links"]["self"])
+        assert (dub["state"], dub["stage"], dub["voice"]) == ("queued", "waiting", "stock:alder")
+        assert api.ask("GET", f"{dub['links']['self']}/result").json()["code"] == "gateway.not_finished"
+        assert api.work() == 1
+        yield api, dub["links"]["self"]
+
+
+def test_a_clip_is_uploaded_dubbed_and_fetched(dubbed: tuple[Api, str], clip: Path, tmp_path: Path) -> None:
+    api, path = dubbed
+    done = api.ask("GET", path).json()
     assert (done["state"], done["percent"], done["served_version"], done["error"]) == ("done", 100.0, 4, None)
     result = api.ask("GET", done["links"]["result"]).json()
-    assert result["voice"]["name"] == "alder"
-    assert result["world"] == "embedded"
+    assert (result["voice"]["name"], result["world"]) == ("alder", "embedded")
     assert any("stock voice" in one for one in result["notices"])
+    assert set(result["files"]) == {"video", "audio", "srt", "vtt", "figures"}
     for name, file in result["files"].items():
         content = api.ask("GET", file["url"])
         assert content.status_code == 200, name
@@ -45,11 +53,19 @@ def test_a_clip_is_uploaded_dubbed_and_fetched(api: Api, clip: Path, tmp_path: P
         assert len(content.content) == file["bytes"]
         assert hashlib.sha256(content.content).hexdigest() == file["sha256"]
     video = tmp_path / "dubbed.mp4"
-    video.write_bytes(api.ask("GET", f"{dub['links']['self']}/video").content)
+    video.write_bytes(api.ask("GET", f"{path}/video").content)
     before, after = probe(clip), probe(video)
     assert before.video is not None
     assert after.video is not None
     assert (after.video.packets, after.video.duration) == (before.video.packets, before.video.duration)
+
+
+def test_figures_and_subtitles_say_what_was_said(dubbed: tuple[Api, str]) -> None:
+    api, path = dubbed
+    figures = api.ask("GET", f"{path}/figures").json()
+    assert TEXT in json.dumps(figures)
+    assert TEXT in api.ask("GET", f"{path}/subtitles?format=vtt").text
+    assert TEXT in api.ask("GET", f"{path}/subtitles").text
 
 
 def test_a_form_brings_its_files(api: Api, clip: Path) -> None:
@@ -209,10 +225,9 @@ def test_a_file_that_is_no_media_leaves_nothing_and_no_name(api: Api) -> None:
     assert not list(api.settings.spool.iterdir())
 
 
-def test_ranges_of_bytes_are_served(api: Api, clip: Path) -> None:
-    dub = api.submit(api.upload(clip)).json()
-    api.work()
-    path = f"{dub['links']['self']}/video"
+def test_ranges_of_bytes_are_served(dubbed: tuple[Api, str]) -> None:
+    api, dub = dubbed
+    path = f"{dub}/video"
     whole = api.ask("GET", path)
     size = len(whole.content)
     for asked, first, stop in (("bytes=0-9", 0, 10), ("bytes=10-", 10, size), ("bytes=-5", size - 5, size),
@@ -229,12 +244,3 @@ def test_ranges_of_bytes_are_served(api: Api, clip: Path) -> None:
     assert api.ask("GET", path, headers={"Range": "bytes=0-9", "If-Range": '"other"'}).content == whole.content
     assert api.ask("GET", path, headers={"If-None-Match": tag}).status_code == 304
     assert api.ask("GET", path, headers={"Range": "lines=1-2"}).content == whole.content
-
-
-def test_figures_are_those_of_the_segments(api: Api, clip: Path) -> None:
-    segments = [{"text": TEXT, "start": 0.1, "end": 0.9}]
-    made = api.submit(api.upload(clip), text=None, segments=segments).json()
-    api.work()
-    figures = json.loads(api.ask("GET", f"{made['links']['self']}/figures").content)
-    assert TEXT in json.dumps(figures)
-    assert TEXT in api.ask("GET", f"{made['links']['self']}/subtitles?format=vtt").text

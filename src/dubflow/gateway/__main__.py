@@ -8,9 +8,11 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 
 from dubflow.errors import DubflowError
 
@@ -43,8 +45,15 @@ def _serve(given: argparse.Namespace) -> int:
     logging.getLogger("dubflow.gateway").info("listening", extra={"port": port})
     sys.stdout.write(json.dumps({"listening": f"http://{settings.host}:{port}", "port": port}) + "\n")
     sys.stdout.flush()
+    # uvicorn sends itself the signal again once it has ended well; whoever asked for the end wants to see 0.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _told)
     server.run(sockets=[bound])
     return 0
+
+
+def _told(_number: int, _frame: FrameType | None) -> None:
+    """Nothing is left to do."""
 
 
 if __name__ == "__main__":

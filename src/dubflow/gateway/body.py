@@ -13,7 +13,6 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from fastapi import Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 
@@ -83,7 +82,7 @@ def parse_json(data: bytes, depth: int = DEPTH) -> Any:
     if _depth(data, depth) > depth:
         raise _bad(f"it is nested deeper than {depth}")
     try:
-        return json.loads(
+        value = json.loads(
             data.decode("utf-8"),
             parse_constant=_no_constant,
             parse_float=_finite,
@@ -96,6 +95,8 @@ def parse_json(data: bytes, depth: int = DEPTH) -> Any:
         raise _bad(f"at line {error.lineno}, column {error.colno}: {error.msg}") from error
     except RecursionError as error:
         raise _bad("it is nested too deep") from error
+    _check_texts(value)
+    return value
 
 
 def depth_of(request: Request) -> int:
@@ -153,22 +154,21 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise _bad("a name stands twice in one object")
-    for name in found:
-        _check_text(name)
-    for value in found.values():
-        if isinstance(value, str):
-            _check_text(value)
     return found
 
 
-def _check_text(text: str) -> None:
+def _check_texts(value: Any) -> None:
     # JSON's \ud800 gives a lone surrogate, which can be written to no file and no database; NUL is refused by Postgres.
-    if "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
-        raise _bad("a text has characters that cannot be stored")
+    if isinstance(value, str):
+        if "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
+            raise _bad("a text has characters that cannot be stored")
+    elif isinstance(value, dict):
+        for one in (*value, *value.values()):
+            _check_texts(one)
+    elif isinstance(value, list):
+        for one in value:
+            _check_texts(one)
 
 
 def _bad(why: str) -> WrongUse:
     return WrongUse("gateway.bad_json", f"The body is not good JSON: {why}.", "Send one JSON document in UTF-8.")
-
-
-__all__ = ["DEPTH", "RequestValidationError", "StrictRequest", "StrictRoute", "as_model", "json_body", "parse_json"]

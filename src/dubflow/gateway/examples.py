@@ -110,6 +110,14 @@ _SEGMENT = {
     "speech_start": 0.14,
     "speech_end": 1.06,
 }
+_FIGURES = {
+    "format": "dubflow.dub-result/1",
+    "engine": _ENGINE,
+    "language": "en",
+    "duration_s": 1.2,
+    "segments": [_SEGMENT | {"text": "Good morning.", "notices": []}],
+    "notices": [],
+}
 _SERVED = {
     "version": 4,
     "package": _DIGEST,
@@ -181,6 +189,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
             },
         }
     },
+    "results_figures": {"200": _FIGURES},
     "uploads_upload": {
         "201": {
             "key": UPLOAD,
@@ -227,6 +236,15 @@ ANSWERS: dict[str, dict[str, Any]] = {
 ERRORS: dict[str, tuple[int | None, str, str]] = {
     "gateway.bad_request": (400, "The request is not as described: language: Field required.", "See /openapi.json."),
     "gateway.bad_json": (400, "The body is not good JSON: NaN is no JSON number.", "Send one JSON document in UTF-8."),
+    "gateway.bad_form": (400, "The form does not read: it ends too early.", "Send multipart/form-data as curl -F does."),
+    "gateway.no_voice": (400, "There is no stock voice 'nobody'.", "There are: linden, aspen, alder, rowan."),
+    "gateway.consent_other_recording": (
+        422, "The consent con_0 was given for another recording, not for these bytes.",
+        "Record consent for exactly this recording (POST /v1/consents), or choose a stock voice.",
+    ),
+    "gateway.too_much_text": (
+        422, "The texts have 12000 characters; the limit is 10000 characters.", "Send less at once: cut it into parts."
+    ),
     "gateway.bad_event_id": (400, "Last-Event-ID is not a number.", "Send the last event's id back."),
     "gateway.empty_upload": (400, "The file has 0 bytes.", "Send the file as the body or part."),
     "gateway.no_key": (None, "The request has no API key.", "Send it as: Authorization: Bearer dubflow_…."),
@@ -266,6 +284,12 @@ ERRORS: dict[str, tuple[int | None, str, str]] = {
     ),
     "gateway.too_many_uploads": (None, "8 uploads at the same time are the limit.", "Wait for one to end."),
     "gateway.too_many_streams": (None, "16 event streams at the same time are the limit.", "Wait for one to end."),
+    "gateway.no_verdict_keys": (
+        400, "This service knows no key that verdicts must be signed with, so it promotes nothing over HTTP.",
+        "Set DUBFLOW_GATEWAY_VERDICT_KEYS, or promote with: dubflow models promote.",
+    ),
+    "registry.no_model": (None, "mlflow.db has no model 'diflow-dubber'.", "It has: none yet."),
+    "registry.no_version": (None, "diflow-dubber has no version 9.", "See what it has: dubflow models list."),
     "registry.verdict_refuses": (
         422, "The gate does not say promote but refuse: word errors rose from 0.12 to 0.19.",
         "Make a better model, or decide against the gate: --override --by NAME --reason WHY.",

@@ -19,6 +19,7 @@ from dubflow.gateway.settings import GatewaySettings
 
 _MOST_BUCKETS = 10_000
 _SHORTEST_WAIT_S = 1.0
+_WHOLE = 1 - 1e-6  # sums of fractions fall a little short of one
 _LONGEST_WAIT_S = 600.0
 
 
@@ -54,7 +55,7 @@ class Rate:
                 bucket = self._buckets[tenant] = _Bucket(self._burst, now)
             bucket.tokens = min(self._burst, bucket.tokens + (now - bucket.at) * self._rate)
             bucket.at = now
-            if bucket.tokens >= 1:
+            if bucket.tokens >= _WHOLE:
                 bucket.tokens -= 1
                 return
             wait = (1 - bucket.tokens) / self._rate

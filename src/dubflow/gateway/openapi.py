@@ -30,13 +30,17 @@ _UPLOADING = ("gateway.disk_full", "gateway.empty_upload", "gateway.too_many_upl
 _WITH_ID = {"dub": "gateway.no_such_job", "consent": "gateway.no_consent"}
 _MORE: dict[str, tuple[str, ...]] = {
     "dubs_submit": (
-        "gateway.bad_json", "gateway.no_upload", "gateway.no_consent", "gateway.idempotency_conflict",
+        "gateway.bad_json", "gateway.bad_form", "gateway.no_voice", "gateway.no_upload", "gateway.no_consent",
+        "gateway.consent_other_recording", "gateway.too_much_text", "gateway.idempotency_conflict",
         "gateway.clip_too_long", "gateway.too_many_jobs", "gateway.overloaded", "dubbing.text_too_long", *_UPLOADING,
     ),
     "dubs_follow": ("gateway.bad_event_id", "gateway.too_many_streams"),
-    "uploads_upload": ("gateway.clip_too_long", *_UPLOADING),
-    "models_promote": ("gateway.bad_json", "registry.verdict_refuses", "registry.stale_verdict"),
-    "models_rollback": ("gateway.bad_json", "registry.nothing_before"),
+    "uploads_upload": ("gateway.bad_form", "gateway.clip_too_long", *_UPLOADING),
+    "models_promote": (
+        "gateway.bad_json", "gateway.no_verdict_keys", "registry.no_model", "registry.no_version",
+        "registry.verdict_refuses", "registry.stale_verdict",
+    ),
+    "models_rollback": ("gateway.bad_json", "registry.no_model", "registry.nothing_before"),
     "voices_record": ("gateway.bad_json",),
 }  # fmt: skip
 _RESULTS = ("gateway.not_finished", "gateway.job_ended", "gateway.expired")

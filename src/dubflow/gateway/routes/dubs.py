@@ -35,7 +35,12 @@ _KEY = 200
 _ID = 64
 
 
-@router.post("", status_code=202, summary="Dub a clip")
+@router.post(
+    "",
+    status_code=202,
+    summary="Dub a clip",
+    responses={200: {"model": DubView, "description": "It was taken on before, under the same `Idempotency-Key`."}},
+)
 async def submit(
     request: Request,
     response: Response,

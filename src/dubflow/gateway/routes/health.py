@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from fastapi import APIRouter, Request
 from sqlalchemy import text
@@ -18,6 +19,7 @@ from dubflow.serving.state import read_state
 
 router = APIRouter(tags=["health"])
 _FINE = "fine"
+_NOT_FINE: dict[int | str, dict[str, Any]] = {503: {"model": HealthView, "description": "Something is wrong."}}
 _PROBE_KEY = "health/ready"
 _PATIENCE_S = 2.0
 
@@ -28,7 +30,7 @@ async def live() -> HealthView:
     return HealthView(fine=True, checks={})
 
 
-@router.get("/readyz", summary="Whether dubs can be taken on", responses={503: {"model": HealthView}})
+@router.get("/readyz", summary="Whether dubs can be taken on", response_model=HealthView, responses=_NOT_FINE)
 async def ready(request: Request) -> JSONResponse:
     """Database, storage and served version; 503 with what is wrong while one of them is not there."""
     checks = await reading(_checks, parts_of(request))
@@ -65,7 +67,12 @@ def _model(parts: Parts) -> None:
         raise OurFault("gateway.no_model", "No version is loaded.", "See `dubflow serve status`.")
 
 
-@router.get("/v1/health/deep", summary="Whether it really dubs", responses={503: {"model": HealthView}})
+@router.get(
+    "/v1/health/deep",
+    summary="Whether it really dubs",
+    response_model=HealthView,
+    responses=_NOT_FINE,
+)
 async def deep(request: Request, caller: Admin) -> JSONResponse:
     """A real inference: the current version dubs the golden clip, and the sound is checked."""
     began = time.monotonic()

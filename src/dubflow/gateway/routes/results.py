@@ -27,10 +27,11 @@ _ROUTES: dict[OutputName, str] = {
 
 
 def _file(*names: OutputName) -> dict[int | str, dict[str, Any]]:
-    content = {MEDIA_TYPES[name]: {"schema": {"type": "string", "format": "binary"}} for name in names}
+    binary = {"type": "string", "format": "binary"}
+    kinds = {MEDIA_TYPES[name]: {"type": "object"} if name == "figures" else binary for name in names}
     return {
-        200: {"description": "The file.", "content": content},
-        206: {"description": "The bytes that `Range` asks for.", "content": content},
+        200: {"description": "The file.", "content": {kind: {"schema": schema} for kind, schema in kinds.items()}},
+        206: {"description": "The bytes that `Range` asks for."},
         304: {"description": "`If-None-Match` names it."},
     }
 
