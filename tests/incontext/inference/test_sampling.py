@@ -53,10 +53,8 @@ def test_an_item_is_dubbed_alike_alone_and_in_company() -> None:
     def second(one: Any) -> Any:
         return type(one)(one.video[1:], one.audio[1:], one.mask[1:])
 
-    alone = dub_latents(
-        backbone(), ClipLatents(source.video[1:], source.audio[1:]), GuidedText(second(said.asked), second(said.avoided)),
-        BASE, (2,),
-    )  # fmt: skip
+    one = GuidedText(second(said.asked), second(said.avoided))
+    alone = dub_latents(backbone(), ClipLatents(source.video[1:], source.audio[1:]), one, BASE, (2,))
     assert worst(alone, ClipLatents(both.video[1:], both.audio[1:])) < 2e-5
     other = dub_latents(backbone(), clips(), words(), BASE, (1, 3))
     assert worst(other, both) > 0.1

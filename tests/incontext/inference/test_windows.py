@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -22,7 +24,7 @@ def test_windows_cover_every_frame_and_share_enough(frames: int, longest: int, o
         assert one.length % 8 == 1
         assert one.frames <= one.length <= max(longest, 9)
         assert one.length - one.frames < 8
-    for one, other in zip(windows[:-1], windows[1:], strict=True):
+    for one, other in pairwise(windows):
         assert one.start < other.start
         assert one.stop - other.start >= overlap
     assert len(windows) == 1 or frames > longest
@@ -34,7 +36,7 @@ def test_every_word_is_said_once_and_in_order(frames: int, cuts: list[int], seed
     edges = sorted({min(cut, frames) for cut in cuts} | {0, frames})
     texts = [
         SpokenText(" ".join(f"w{seed}-{start}-{number}" for number in range((stop - start) // 7 + 1)), start, stop)
-        for start, stop in zip(edges[:-1], edges[1:], strict=True)
+        for start, stop in pairwise(edges)
     ]
     windows = windows_of(frames, 121, 9)
     said = texts_of_windows(texts, windows)
