@@ -117,7 +117,7 @@ def do_job(lease: Lease, speaker: Speaker, tools: Tools, watch: LeaseWatch, scra
         package=speaker.package,
         served_version=speaker.version,
         seconds=time.monotonic() - began,
-        notices=tuple(dict.fromkeys((*request.notices, *voice.notices, *notices))),
+        notices=(*request.notices, *voice.notices, *notices),
     )
 
 

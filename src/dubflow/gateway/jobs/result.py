@@ -101,5 +101,5 @@ class JobResult(Strict):
             duration_error_s=result.duration_error_s,
             seconds=seconds,
             segments=tuple(map(SegmentFigures.of, result.segments)),
-            notices=(*result.notices, *notices),
+            notices=tuple(dict.fromkeys((*notices, *result.notices))),
         )

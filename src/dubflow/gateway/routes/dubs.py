@@ -28,6 +28,7 @@ from dubflow.gateway.submission import DubSubmission, form_content, job_request,
 from dubflow.gateway.threads import looking, reading, writing
 from dubflow.gateway.uploads import Upload, check_clip, check_reference
 from dubflow.gateway.views import DubPage, DubView, dub_view
+from dubflow.gateway.webhook_target import read_target
 
 router = APIRouter(prefix="/v1/dubs", tags=["dubs"])
 _SUBTITLE_BYTES = 2**20
@@ -194,6 +195,8 @@ async def _named(parts: Parts, caller: Caller, asked: DubSubmission) -> Upload |
 
 async def _planned(parts: Parts, caller: Caller, asked: _Asked) -> JobRequest:
     """The job, with everything checked that can be checked before it is done."""
+    if asked.submission.webhook is not None:
+        read_target(asked.submission.webhook, parts.settings.webhook_hosts)
     notices = [*check_clip(asked.clip.media, parts.settings), *asked.notices]
     if asked.reference is not None:
         notices += check_reference(asked.reference.media, parts.settings)
