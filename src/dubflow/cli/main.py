@@ -26,6 +26,7 @@ from dubflow.cli import (
     evaluate,
     gate,
     keys,
+    metrics,
     models,
     output,
     pipelines,
@@ -63,6 +64,7 @@ app.command("plan")(plan.plan)
 app.add_typer(benchmark.app, name="benchmark")
 app.command("evaluate")(evaluate.evaluate)
 app.command("gate")(gate.gate)
+app.command("metrics")(metrics.metrics)
 app.command("tables")(tables.tables)
 app.command("run")(pipelines.run)
 app.command("compile")(pipelines.compile_all)

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dubflow.atomic import write_text
+from dubflow.atomic import sweep, write_text
 from dubflow.errors import OurFault, missing_extra
 from dubflow.gateway.metric_table import BY_NAME, METRICS, Place
 from dubflow.locking import alone_in
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 FOLDER = "metrics"
 RETIRED = "retired.json"
+_PUBLISHED = re.compile(r"\d+-\d+\.json")
 _EVERY_S = 2.0
 _PATIENCE_S = 10.0
 OPEN_METRICS = "application/openmetrics-text"
@@ -154,7 +156,10 @@ def gathered(own: Iterable[Family], folder: Path) -> list[Family]:
     with alone_in(root, busy, _PATIENCE_S):
         retired = _retired(root)
         living = []
-        for path in sorted(root.glob("*-*.json")):
+        sweep(root)
+        for path in sorted(root.iterdir()):
+            if not _PUBLISHED.fullmatch(path.name):  # half a file of a process that was killed is none
+                continue
             content = _content(path)
             if content is None:
                 continue
