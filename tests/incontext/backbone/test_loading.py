@@ -1,4 +1,4 @@
-"""Bases in files: folder and published checkpoint give the same outputs; what does not fit is refused with the reason."""
+"""Bases in files: folder and published checkpoint give the same outputs; what does not fit is refused with a reason."""
 
 from __future__ import annotations
 
@@ -94,6 +94,7 @@ def test_folder_and_checkpoint_give_the_same_outputs(backbone: Backbone, tmp_pat
             assert torch.equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_diffusers_reads_our_folder(folder: Path, oldest: Backbone) -> None:
     from diffusers import LTX2Pipeline
 

@@ -18,6 +18,7 @@ def test_filters_are_slaneys() -> None:
     np.testing.assert_allclose(mel_filters(64, 1024, 16000).numpy(), theirs, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_a_spectrogram_is_librosas() -> None:
     librosa = pytest.importorskip("librosa")
     sound = np.random.default_rng(0).standard_normal(8000).astype(np.float32) * 0.1

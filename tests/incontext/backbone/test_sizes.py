@@ -38,7 +38,9 @@ def _facts(backbone: Backbone) -> dict[str, dict[str, TensorFacts]]:
     }
 
 
-@pytest.mark.parametrize("version", ["2.0", "2.3", "2.5"])
+@pytest.mark.parametrize(
+    "version", ["2.0", pytest.param("2.3", marks=pytest.mark.slow), pytest.param("2.5", marks=pytest.mark.slow)]
+)
 def test_published_counts_and_sizes_from_shapes(version: Version) -> None:
     built = meta_backbone(published(version))
     counts = {part: sum(p.numel() for p in module.parameters()) for part, module in built.modules().items()}

@@ -6,6 +6,7 @@ type; 8-bit weights with a stored scale are added to under their scale.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +103,7 @@ def with_loras(transformer: Any, adapters: Mapping[str, Weighted], version: Vers
     from peft import LoraConfig
     from peft.utils import set_peft_model_state_dict
 
+    dtype = transformer.dtype
     plain = {name.replace(".base_layer.", "."): facts_of(tensor) for name, tensor in transformer.state_dict().items()}
     for adapter, _ in adapters.values():
         check_fit(adapter, plain, version)
@@ -112,11 +114,17 @@ def with_loras(transformer: Any, adapters: Mapping[str, Weighted], version: Vers
         config = LoraConfig(
             r=usual, lora_alpha=usual, target_modules=list(ranks), rank_pattern=others, alpha_pattern=others
         )
-        transformer.add_adapter(config, adapter_name=name)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Already found a `peft_config`")  # several are meant
+            transformer.add_adapter(config, adapter_name=name)
         weights = {}
         for module, pair in adapter.pairs.items():
             weights[f"{module}.lora_A.weight"], weights[f"{module}.lora_B.weight"] = pair.a, pair.b
         set_peft_model_state_dict(transformer, weights, adapter_name=name)
+    for name, parameter in transformer.named_parameters():
+        if ".lora_" in name:
+            parameter.data = parameter.data.to(dtype)  # as the layers beside them
+            parameter.requires_grad_(False)
     transformer.set_adapters(list(adapters), [strength for _, strength in adapters.values()])
 
 

@@ -19,7 +19,7 @@ from dubflow.incontext.backbone.settings import Version
 
 HEADER = "dubflow.adapter"
 """Under which name it stands in a safetensors header."""
-FORMAT = "dubflow.adapter/1"
+FORMAT: Literal["dubflow.adapter/1"] = "dubflow.adapter/1"
 
 PositionScheme = Literal["same", "negative"]
 MaskScheme = Literal["isolated", "a2v_only", "none"]

@@ -81,7 +81,7 @@ def audio_tokens(latents: Tensor) -> Tensor:
 
 def audio_latents(tokens: Tensor, channels: int) -> Tensor:
     """Tokens ``[..., T, C M]`` as latents ``[..., C, T, M]``; the inverse of :func:`audio_tokens`."""
-    return tokens.unflatten(-1, (channels, -1)).transpose(-3, -2)
+    return tokens.reshape(*tokens.shape[:-1], channels, -1).transpose(-3, -2)
 
 
 def _two_channels(waveform: NDArray[np.float32]) -> Tensor:

@@ -75,6 +75,12 @@ def video_vae_config(settings: BackboneSettings) -> Config:
     """The video autoencoder: 2.0 decodes in three steps that double the channels, 2.3 and 2.5 in four."""
     sizes = settings.video_vae
     base = sizes.base_channels
+    encoder: tuple[int, ...]
+    decoder: tuple[int, ...]
+    encoder_depth: tuple[int, ...]
+    decoder_depth: tuple[int, ...]
+    factors: tuple[int, ...]
+    upsampling: tuple[str, ...]
     if settings.version == "2.0":
         encoder, decoder = (1, 2, 4, 8), (1, 2, 4)
         encoder_depth, decoder_depth = (4, 6, 6, 2, 2), (5, 5, 5, 5)

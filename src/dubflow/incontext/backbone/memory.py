@@ -6,6 +6,7 @@ Connectors, audio autoencoder and vocoder stay on the device.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from dataclasses import replace
 from typing import Any, Literal
@@ -84,6 +85,5 @@ def _int8(transformer: Any) -> None:
             "Weights in int8 need the Python package 'torchao', which is not installed.",
             "Install it with: pip install torchao; or use fp8, which needs nothing more.",
         )
-    from torchao.quantization import Int8WeightOnlyConfig, quantize_
-
-    quantize_(transformer, Int8WeightOnlyConfig())
+    quantisation: Any = importlib.import_module("torchao.quantization")  # no dependency of ours
+    quantisation.quantize_(transformer, quantisation.Int8WeightOnlyConfig())

@@ -65,7 +65,7 @@ class TensorFiles:
         self._where: dict[str, Any] = {}
         for path in paths:
             try:
-                file = safe_open(path, framework="pt")
+                file: Any = safe_open(path, framework="pt")  # its class is not typed
                 self.metadata |= file.metadata() or {}
                 for name in file.keys():  # noqa: SIM118 - safe_open is no mapping
                     part = file.get_slice(name)

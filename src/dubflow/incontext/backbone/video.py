@@ -37,7 +37,8 @@ def encode_video(backbone: Backbone, frames: NDArray[np.uint8]) -> Tensor:
     scaled = (pixels.to(torch.float32) / 127.5 - 1.0).to(vae.dtype)
     latents = vae.encode(scaled).latent_dist.mode().to(torch.float32)
     mean, deviation = _statistics(backbone, latents)
-    return ((latents - mean) / deviation).squeeze(0)
+    normalised: Tensor = ((latents - mean) / deviation).squeeze(0)
+    return normalised
 
 
 @torch.no_grad()
@@ -59,7 +60,7 @@ def video_tokens(latents: Tensor) -> Tensor:
 
 def video_latents(tokens: Tensor, latent_shape: tuple[int, int, int]) -> Tensor:
     """Tokens ``[..., N, C]`` as latents ``[..., C, F', H', W']``; the inverse of :func:`video_tokens`."""
-    return tokens.transpose(-1, -2).unflatten(-1, latent_shape)
+    return tokens.transpose(-1, -2).reshape(*tokens.shape[:-2], tokens.shape[-1], *latent_shape)
 
 
 def _statistics(backbone: Backbone, like: Tensor) -> tuple[Tensor, Tensor]:
