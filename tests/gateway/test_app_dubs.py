@@ -180,6 +180,9 @@ def test_a_little_over_a_limit_is_a_notice_much_over_it_an_error(tmp_path: Path)
         ({"options": {"steps": 10**9}}, 400, "gateway.bad_request"),
         ({"consent": "con_0", "reference": "self"}, 404, "gateway.no_consent"),
         ({"consent": "con_0"}, 400, "gateway.bad_request"),
+        ({"webhook": "https://169.254.169.254/latest"}, 422, "gateway.webhook_not_allowed"),
+        ({"webhook": "http://example.com/"}, 422, "gateway.webhook_not_allowed"),
+        ({"webhook": "ftp://example.com/"}, 422, "gateway.bad_webhook"),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_it_waits(
