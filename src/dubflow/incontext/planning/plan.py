@@ -1,7 +1,7 @@
 """A plan of a training's memory: what each way of running it needs on a device, and which ways fit.
 
-Weights, gradients and the optimiser's state are exact. Activations are those that autograd keeps for the largest pair of
-the settings; what a backward pass needs beside them is taken to be twice the largest tensor, and what CUDA and its
+Weights, gradients and the optimiser's state are exact. Activations are those that autograd keeps for the largest pair
+of the settings; what a backward pass needs beside them is taken to be twice the largest tensor, what CUDA and its
 allocator need to be :data:`RESERVE`. Both are assumptions and are listed as lines of their own.
 """
 
