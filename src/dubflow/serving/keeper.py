@@ -61,15 +61,10 @@ def keep(directory: Path, stop: threading.Event) -> None:
     watcher = Watcher(directory, source_of(options), backend_of(directory, state, options), settings, say=say)
     watchdog = Watchdog(directory, watcher, settings, say=say)
     guard = threading.Thread(target=_repeat, args=(watchdog.look, settings.look_s, stop), name="watchdog", daemon=True)
-    server: int | None = None
-    began = False
 
     def follow() -> None:
-        nonlocal server, began
-        found = read_state(directory).server
-        if not began or found != server:
+        if watcher.recovered != (read_state(directory).server,):
             watcher.recover()
-            server, began = found, True
             if not guard.is_alive():
                 guard.start()
         watcher.look()

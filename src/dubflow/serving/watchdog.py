@@ -20,6 +20,7 @@ import httpx
 
 from dubflow.errors import DubflowError
 from dubflow.serving.patience import WatchSettings
+from dubflow.serving.repository import MODELS
 from dubflow.serving.state import Health, Served, ServingState, now, read_state, update_state
 from dubflow.serving.stubs import counted, running_stubs
 from dubflow.serving.watcher import Watcher
@@ -122,10 +123,11 @@ class Watchdog:
         running = self._stubs(self._directory)
         lost = []
         for served in (state.current, state.previous):
-            if served is None:
+            if served is None or self._watcher.recovered != (state.server,):
                 continue
             have = Counter({key: count for key, count in running.items() if key[1] == served.version})
-            before = self._seen.get(served.version, Counter())
+            # At the least one each; as many as were seen where there are several.
+            before = self._seen.get(served.version) or Counter((model, served.version) for model in MODELS)
             gone = sorted(model for (model, version), count in before.items() if have[(model, version)] < count)
             if gone:
                 lost.append((served, gone))

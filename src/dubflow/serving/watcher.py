@@ -67,6 +67,8 @@ class Watcher:
         """Held while versions are loaded, so that nobody heals what is being switched."""
         self._directory, self._source, self._backend = Path(directory), source, backend
         self._settings, self._say, self._clock, self._export = settings or WatchSettings(), say, clock, export
+        self.recovered: tuple[int | None] | None = None
+        """Process of the server for which :meth:`recover` was done; what it names is loaded there, or was."""
         self._refusals = _Refusals()
         self._unreachable = ""
 
@@ -93,6 +95,7 @@ class Watcher:
             if (current, previous) != (state.current, state.previous):
                 update_state(self._directory, lambda found: found.with_changes(current=current, previous=previous))
             self._keep_only([one.version for one in answering])
+            self.recovered = (state.server,)
 
     def look(self) -> bool:
         """Ask who should serve, and see to it; True when the current version has changed.
