@@ -1,8 +1,8 @@
 """Errors as HTTP answers: ``{code, message, hint}``, and a status that follows from the code.
 
-What stands in :data:`STATUS` has that status; any other code has its class's: 400 for wrong use, 422 for material that
-is not good, 500 for our own faults. Nothing unexpected is ever told to a client: it gets a trace id to name, and the
-log has the rest.
+What stands in :data:`STATUS` has that status, what the room ``serving`` says 503; any other code has its class's: 400
+for wrong use, 422 for material that is not good, 500 for our own faults. Nothing unexpected is ever told to a client:
+it gets a trace id to name, and the log has the rest.
 """
 
 from __future__ import annotations
@@ -77,11 +77,11 @@ def status_of(error: DubflowError) -> int:
     """The HTTP status of an error."""
     if error.code in STATUS:
         return STATUS[error.code]
+    if error.code.startswith("serving."):  # whoever asks did nothing wrong when no server is there
+        return 503
     if isinstance(error, WrongUse):
         return 400
-    if isinstance(error, BadInput):
-        return 422
-    return 503 if error.code.startswith("serving.") else 500
+    return 422 if isinstance(error, BadInput) else 500
 
 
 def answer(error: DubflowError, trace: str | None = None) -> Response:

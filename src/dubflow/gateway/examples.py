@@ -236,7 +236,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
 ERRORS: dict[str, tuple[int | None, str, str]] = {
     "gateway.bad_request": (400, "The request is not as described: language: Field required.", "See /openapi.json."),
     "gateway.bad_json": (400, "The body is not good JSON: NaN is no JSON number.", "Send one JSON document in UTF-8."),
-    "gateway.bad_form": (400, "The form does not read: it ends too early.", "Send multipart/form-data as curl -F does."),
+    "gateway.bad_form": (400, "The form does not read: it ends too early.", "Send multipart/form-data."),
     "gateway.no_voice": (400, "There is no stock voice 'nobody'.", "There are: linden, aspen, alder, rowan."),
     "gateway.consent_other_recording": (
         422, "The consent con_0 was given for another recording, not for these bytes.",
