@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,13 +31,15 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from dubflow.incontext.training.base import Source
+    from dubflow.incontext.training.presets import LoraPreset
     from dubflow.incontext.training.run import LoraReport
-    from dubflow.incontext.training.settings import LoraTraining
     from dubflow.incontext.training.task import LoraTask
 
 
 def lora(
-    data: Annotated[Path, typer.Option(help="Pairs: a folder, a table of an LTX trainer, or stored latents.")],
+    data: Annotated[
+        Path, typer.Option(help="Pairs: a folder, a table or .precomputed tree of an LTX trainer, or latents.")
+    ],
     base: Annotated[str, typer.Option(help="LTX-2: diffusers' folder, a published checkpoint file, or tiny.")],
     out: Out,
     preset: Preset = "tiny",
@@ -58,25 +61,26 @@ def lora(
     Pairs are encoded once and kept. Goes on where an earlier run in the same folder stopped, to the same weights; does
     nothing where it is finished.
     """
-    from dubflow.config import load_preset
     from dubflow.incontext.training.base import Source
+    from dubflow.incontext.training.presets import lora_preset
     from dubflow.incontext.training.run import train_lora
-    from dubflow.incontext.training.settings import LoraTraining
     from dubflow.parallel import end_with_parent
     from dubflow.progress import Silent, reporting
     from dubflow.training.processes import launched, process_rank
 
     given = {"steps": steps, "seed": seed, "devices": devices, "nodes": nodes, "strategy": strategy}
-    settings = changed(load_preset(preset, LoraTraining.section, LoraTraining), given)
+    asked = lora_preset(preset)
+    asked = replace(asked, training=changed(asked.training, given))
+    settings = asked.training
     source = Source(data, table, cache or out / "latents")
     if dry_run:
-        plan = _planned(source, base, preset, settings, start, out)
+        plan = _planned(source, base, asked, start, out)
         emit(plan, as_json, lambda console: _print_plan(console, plan))
         return
     command = shlex.join(["dubflow", *sys.argv[1:]])
     if launched():  # a launcher that is killed must not leave us behind, holding the folder
         end_with_parent(signal.SIGKILL)
-    task = _task(source, base, preset, settings, start)
+    task = _task(source, base, asked, start)
     if process_rank() > 0:  # of several processes the first speaks and writes
         with mirrored_run(out, mirror, Silent()) as bring:
             train_lora(task, out, command=command, bring=bring)
@@ -90,32 +94,26 @@ def lora(
     emit(report.as_dict(), as_json, lambda console: _print_report(console, report))
 
 
-def _task(source: Source, base: str, preset: str, settings: LoraTraining, start: Path | None) -> LoraTask:
+def _task(source: Source, base: str, preset: LoraPreset, start: Path | None) -> LoraTask:
     """The task; pairs are encoded where they are not."""
-    from dubflow.config import load_preset
-    from dubflow.incontext.adapter.lora import LoraSettings
-    from dubflow.incontext.inference.settings import SECTION, InferenceSettings
     from dubflow.incontext.training.base import encoded_pairs, open_base
-    from dubflow.incontext.training.settings import DataSettings
     from dubflow.incontext.training.task import LoraTask
     from dubflow.progress import Silent, reporting
     from dubflow.training.processes import process_rank
 
-    data = load_preset(preset, DataSettings.section, DataSettings)
-    rank = load_preset(preset, LoraSettings.section, LoraSettings)
-    inference = load_preset(preset, SECTION, InferenceSettings)
-    backbone = open_base(base, settings, with_text=not source.encoded)
+    with_text = not (source.encoded or source.precomputed)
+    backbone = open_base(base, preset.training, with_text=with_text)
     if source.encoded or process_rank() > 0:
-        latents, backbone = encoded_pairs(source, backbone, data, Silent())
+        latents, backbone = encoded_pairs(source, backbone, preset.data, Silent())
     else:
         with reporting("Encoding", None, "pairs") as progress:
-            latents, backbone = encoded_pairs(source, backbone, data, progress)
-    return LoraTask(latents, backbone, base, rank, settings, inference, Path(preset).stem, start)
+            for note in preset.notes:
+                progress.note(note)
+            latents, backbone = encoded_pairs(source, backbone, preset.data, progress)
+    return LoraTask(latents, backbone, base, preset.lora, preset.training, preset.inference, preset.name, start)
 
 
-def _planned(
-    source: Source, base: str, preset: str, settings: LoraTraining, start: Path | None, out: Path
-) -> dict[str, Any]:
+def _planned(source: Source, base: str, preset: LoraPreset, start: Path | None, out: Path) -> dict[str, Any]:
     """What would be done; groups of learning rates are known once pairs are encoded."""
     from dubflow.incontext.training.base import Source
     from dubflow.incontext.training.run import survey
@@ -123,14 +121,16 @@ def _planned(
     found = dict(source.survey())
     if found["encoded"] and not source.encoded:
         source = Source(source.cache, None, source.cache)
-    plan = found | {"steps": settings.steps}
-    return plan | survey(_task(source, base, preset, settings, start), out) if source.encoded else plan
+    plan = found | {"steps": preset.training.steps, "notes": preset.notes}
+    return plan | survey(_task(source, base, preset, start), out) if source.encoded else plan
 
 
 def _print_plan(console: Console, plan: dict[str, Any]) -> None:
     if "groups" in plan:
         columns = ("layer", "group", "rate", "tensors", "parameters")
         print_table(console, "Layers and their learning rates", columns, plan["groups"])
+    for note in plan["notes"]:
+        console.print(note, markup=False, highlight=False)
     encoded = "encoded" if plan["encoded"] else "not encoded yet"
     console.print(
         f"{plan['pairs']} pairs ({plan['rejected']} rejected), {encoded}; "

@@ -81,5 +81,4 @@ def test_a_lora_moves_the_loss_on_pairs_held_out(room: Room, tmp_path: Path) -> 
         room.task(lora={"rank": 8}, **(changes | {"steps": 1, "rates": {"default": 1e-9}})), tmp_path / "untrained"
     )
     base = read_metrics(start.adapter.parents[1] / "logs" / "metrics.jsonl")["val/loss"][1]
-    print("held-out loss of base and after training:", base, held)
     assert held[160] < 0.9 * base

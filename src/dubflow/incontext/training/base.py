@@ -19,6 +19,7 @@ from dubflow.incontext.pairs.manifest import PairManifest
 from dubflow.incontext.pairs.tables import pairs_of
 from dubflow.incontext.training.encoding import encode_pairs
 from dubflow.incontext.training.latents import INDEX, LatentSet, read_index
+from dubflow.incontext.training.precomputed import import_precomputed, is_precomputed
 from dubflow.incontext.training.settings import DataSettings
 from dubflow.progress import Progress
 from dubflow.training.settings import RunSettings
@@ -32,7 +33,7 @@ class Source:
     """What a training is to learn from.
 
     Attributes:
-        data: a folder of pairs, a table of them, or a finished cache of latents.
+        data: a folder of pairs, a table of them, a ``.precomputed`` tree, or a finished cache of latents.
         table: the table of the folder, where there are several.
         cache: where latents of pairs are kept.
     """
@@ -45,6 +46,11 @@ class Source:
     def encoded(self) -> bool:
         """Whether ``data`` is a finished cache."""
         return (self.data / INDEX).is_file()
+
+    @property
+    def precomputed(self) -> bool:
+        """Whether ``data`` is a ``.precomputed`` tree of an LTX trainer."""
+        return is_precomputed(self.data)
 
     def pairs(self) -> PairManifest:
         """The pairs.
@@ -59,6 +65,9 @@ class Source:
         if self.encoded:
             index = read_index(self.data)
             return {"pairs": len(index.pairs), "rejected": len(index.left_out), "encoded": True}
+        if self.precomputed:
+            found = len(list(self.data.rglob("conditions/**/*.pt")))
+            return {"pairs": found, "rejected": 0, "encoded": (self.cache / INDEX).is_file()}
         pairs = self.pairs()
         rejected = len(pairs) - len(pairs.accepted)
         return {"pairs": len(pairs.accepted), "rejected": rejected, "encoded": (self.cache / INDEX).is_file()}
@@ -93,6 +102,10 @@ def encoded_pairs(
     """
     if source.encoded:
         return LatentSet(source.data), without_text_encoder(base)
+    if source.precomputed:
+        taken = import_precomputed(source.data, base, source.cache, shard_mib=settings.shard_mib, progress=progress)
+        progress.note(f"{taken.pairs} pairs taken over; {taken.bytes / 1e6:.1f} MB")
+        return LatentSet(source.cache), without_text_encoder(base)
     landmarker = None
     if settings.masks == "given or faces":
         from dubflow.faces.landmarks import MediaPipeLandmarker

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from dubflow.incontext.backbone.audio import decode_audio
@@ -84,6 +85,7 @@ def write_dubs(backbone: Backbone, ids: Sequence[str], dubs: Sequence[ClipLatent
         path = folder / f"{name.replace('/', '_')}.mp4"
         path.parent.mkdir(parents=True, exist_ok=True)
         samples = round(Fraction(len(frames), FPS) * rate)
-        write_clip(path, frames, FPS, sound.mean(axis=0)[:samples], rate)
+        mono = sound.mean(axis=0)[:samples]  # the vocoder gives a little less than the tokens stand for
+        write_clip(path, frames, FPS, np.pad(mono, (0, samples - len(mono))), rate)
         paths.append(path)
     return paths
