@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from dubflow.errors import OurFault
 from dubflow.gateway.retention import Retention
@@ -62,6 +62,9 @@ def test_a_result_has_its_time_and_leaves_figures_without_texts(room: Room, rete
     assert retention.run() == {"jobs": 0, "uploads": 0, "outputs": 0}
     assert room.store.get("acme", job).state == "done"
     clock.now += 2 * 86_400
+    assert retention.run()["jobs"] == 0, "its webhook is still to be told"
+    told = update(DELIVERIES).values(state="delivered")
+    room.database.write(lambda connection: connection.execute(told))
     assert retention.run() == {"jobs": 1, "uploads": 0, "outputs": 1}
     kept = room.store.get("acme", job)
     assert (kept.state, kept.request, kept.attempts) == ("expired", None, 1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -205,6 +207,32 @@ def test_without_an_engine_jobs_wait_and_lose_no_try(room: Room) -> None:
     worker.drain()
     thread.join(10)
     assert (room.store.get("acme", job).state, room.store.get("acme", job).attempts) == ("queued", 0)
+
+
+def test_a_full_disk_fails_no_job(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = room.submit()
+    usage = shutil.disk_usage(room.settings.state)
+    left = [room.settings.spare_bytes - 1, room.settings.spare_bytes]
+    looked: list[int] = []
+
+    def filling(_path: Path) -> Any:
+        looked.append(left[min(len(looked), 1)])
+        return usage._replace(free=looked[-1])
+
+    monkeypatch.setattr(shutil, "disk_usage", filling)
+    assert room.worker().run(once=True) == 1, "after a pause"
+    assert len(looked) == 2
+    assert (room.store.get("acme", job).state, room.store.get("acme", job).attempts) == ("done", 1)
+
+
+def test_a_disk_that_fills_while_a_job_runs_is_named_and_tried_again(room: Room) -> None:
+    def full(_job: Job) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    room.engine.before = full
+    job = room.submit()
+    room.worker().run(once=True)
+    assert room.store.get("acme", job).state == "queued"
 
 
 def test_a_worker_that_lost_its_job_writes_nothing_of_it(room: Room) -> None:

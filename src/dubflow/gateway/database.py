@@ -19,6 +19,7 @@ from dubflow.errors import BadInput, DubflowError, OurFault, WrongUse, missing_e
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, MetaData
+    from sqlalchemy.exc import DBAPIError
 
 Answer = TypeVar("Answer")
 Clock = Callable[[], float]
@@ -67,7 +68,7 @@ class Database:
         return self._insisting(lambda: self._once(work, write=True), patience_s)
 
     def read(self, work: Callable[[Connection], Answer], *, patience_s: float = API_PATIENCE_S) -> Answer:
-        """Like :meth:`write` for what only looks: one state of the database, and nobody waits for it."""
+        """Like :meth:`write` for what only looks; nobody waits for it, and in SQLite it sees one state throughout."""
         return self._insisting(lambda: self._once(work, write=False), patience_s)
 
     def migrate(self, part: str, tables: MetaData, steps: Mapping[int, Step], *, patience_s: float = 60.0) -> None:
@@ -140,11 +141,35 @@ class Database:
             with connection.begin():
                 return work(connection)
 
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Errors of the driver under our names."""
+        from sqlalchemy.exc import DBAPIError, IntegrityError
+
+        try:
+            yield
+        except IntegrityError:
+            raise  # an answer, not a failure: whoever inserts knows what it means
+        except DBAPIError as error:
+            said = " ".join(str(error.orig).split())
+            if _passes(error, sqlite=self.is_sqlite):
+                raise OurFault(
+                    "gateway.database_busy",
+                    f"The database is busy or away: {said}.",
+                    "Try again in a few seconds.",
+                    retry_after_s=5,
+                ) from error
+            raise OurFault(
+                "gateway.database_failed",
+                f"The database does not do what it is asked: {said}.",
+                "See that it has room on its disk, and what its own log says.",
+            ) from error
+
     def _insisting(self, work: Callable[[], Answer], patience_s: float) -> Answer:
         started, pause = time.monotonic(), 0.01
         while True:
             try:
-                with _named():
+                with self._named():
                     return work()
             except DubflowError as error:
                 left = patience_s - (time.monotonic() - started)
@@ -155,31 +180,16 @@ class Database:
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
 
 
-@contextmanager
-def _named() -> Iterator[None]:
-    """Errors of the driver under our names."""
-    from sqlalchemy.exc import DBAPIError, IntegrityError
+def _passes(error: DBAPIError, *, sqlite: bool) -> bool:
+    """Whether it may be gone a moment later."""
+    from sqlalchemy.exc import OperationalError
 
-    try:
-        yield
-    except IntegrityError:
-        raise  # an answer, not a failure: whoever inserts knows what it means
-    except DBAPIError as error:
-        said = " ".join(str(error.orig).split())
-        state = str(getattr(error.orig, "sqlstate", "") or "")
-        busy = "database is locked" in said or "database table is locked" in said or state.startswith(_PASSING)
-        if busy or error.connection_invalidated:
-            raise OurFault(
-                "gateway.database_busy",
-                f"The database is busy: {said}.",
-                "Try again in a few seconds.",
-                retry_after_s=5,
-            ) from error
-        raise OurFault(
-            "gateway.database_failed",
-            f"The database does not do what it is asked: {said}.",
-            "See that it runs, can be reached and has room on its disk.",
-        ) from error
+    if sqlite:
+        return " is locked" in str(error.orig)
+    state = getattr(error.orig, "sqlstate", None)
+    if state is None:  # no server said so: there was none to be reached
+        return isinstance(error, OperationalError) or error.connection_invalidated
+    return str(state).startswith(_PASSING)
 
 
 def _engine(url: str) -> Engine:

@@ -2,8 +2,8 @@
 
 A job that ended so long ago loses its request (the texts, the webhook's address) and, in the same transaction, the
 claim on its files; a `done` one is then `expired`. What lies in the storage is removed afterwards, from a list that the
-same transaction wrote: a process that is killed in between leaves the list to the next. Jobs that wait or run, and
-uploads that they need, are never touched.
+same transaction wrote: a process that is killed in between leaves the list to the next. Jobs that wait or run, uploads
+that they need, and jobs whose webhook is still being told are never touched.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, exists, select, update
 
 from dubflow.atomic import sweep
 from dubflow.gateway.database import Database
@@ -71,9 +71,10 @@ class Retention:
 
     def _expire(self, connection: Connection, before: int) -> int:
         old = JOBS.c.finished_ms < before
+        unheard = exists().where(DELIVERIES.c.job_id == JOBS.c.id, DELIVERIES.c.state == "waiting")
         query = (
             select(JOBS)
-            .where(JOBS.c.state.in_(("done", "failed", "cancelled")), old, JOBS.c.request != _FORGOTTEN)
+            .where(JOBS.c.state.in_(("done", "failed", "cancelled")), old, ~unheard, JOBS.c.request != _FORGOTTEN)
             .limit(_AT_ONCE)
             .with_for_update(skip_locked=True)
         )

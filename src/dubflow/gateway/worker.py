@@ -49,7 +49,7 @@ class Housekeeping:
     """What goes on beside jobs, each in a thread of its own; a context manager."""
 
     def __init__(self, queue: JobQueue, webhooks: Webhooks, retention: Retention) -> None:
-        self._ended = threading.Event()
+        self._ended, self._webhooks = threading.Event(), webhooks
         chores: list[tuple[Callable[[], object], float]] = [
             (queue.take_back, _KEEP_S),
             (webhooks.deliver_due, _WEBHOOKS_S),
@@ -64,6 +64,7 @@ class Housekeeping:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
+        self._webhooks.stop()
         for thread in self._threads:
             thread.join(timeout=15)  # a delivery is bounded, and may be cut off: it is sent again
 

@@ -15,6 +15,7 @@ from dubflow.dubbing.provenance.facts import VoiceFacts
 from dubflow.dubbing.provenance.sealing import facts_of, open_seal
 from dubflow.dubbing.request import DubRequest
 from dubflow.dubbing.result import DubResult, SegmentResult
+from dubflow.dubbing.watching import check_stopped
 from dubflow.errors import BadInput, OurFault
 from dubflow.gateway.consent import ConsentStore, resolve_voice
 from dubflow.gateway.jobs.queue import Lease
@@ -106,8 +107,10 @@ def do_job(lease: Lease, speaker: Speaker, tools: Tools, watch: LeaseWatch, scra
     if report.errors:
         raise report.errors[0]
     result = report.results[0]
+    check_stopped(watch)
     made = {"video": task.out, **_beside(result, scratch)}
     notices = seal(made["audio"], clip, _sealed(result, voice.facts))
+    check_stopped(watch)
     voice.check()  # once more before anybody may have it: dubbing takes longer than taking consent back
     files = {name: _stored(tools.objects, lease, name, path) for name, path in made.items()}
     return JobResult.of(

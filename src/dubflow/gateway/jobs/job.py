@@ -77,7 +77,7 @@ class Counts:
 
     Attributes:
         queued, running: jobs. oldest_s: age of the oldest that is due and waits; 0 without one.
-        running_of, queued_of: by tenant; those without any are not in it. states: jobs by state.
+        running_of, queued_of: by tenant; those without any are not in it. states: jobs by state, as far as asked for.
         wait_s: expected wait of a job that comes now, from work in the queue, finished jobs' pace and ``workers``
             that hold leases or did lately (at least one); None before anything was finished.
     """

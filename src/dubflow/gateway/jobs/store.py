@@ -155,12 +155,15 @@ class JobStore:
         job = self.database.read(lambda connection: job_of(_row(connection, tenant, job_id)))
         return (JobEvent(job.revision, job),) if job.revision > after_event else ()
 
-    def counts(self) -> Counts:
-        """How loaded the queue is."""
+    def counts(self, *, ended: bool = True) -> Counts:
+        """How loaded the queue is; without ``ended`` the jobs that have ended, of which there may be millions, are not
+        counted."""
         now = self.database.now_ms()
 
         def work(connection: Connection) -> Counts:
             by_state = select(JOBS.c.state, JOBS.c.tenant, func.count()).group_by(JOBS.c.state, JOBS.c.tenant)
+            if not ended:
+                by_state = by_state.where(JOBS.c.state.in_(("queued", "running")))
             rows = connection.execute(by_state).all()
             due = select(func.min(JOBS.c.due_ms)).where(JOBS.c.state == "queued")
             oldest = connection.execute(due).scalar()

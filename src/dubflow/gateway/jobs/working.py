@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dubflow.errors import DubflowError, OurFault
 from dubflow.gateway.drift_recording import DriftRecorder
+from dubflow.gateway.errors import disk_full, fault_of
 from dubflow.gateway.jobs.doing import Speaker, Tools, do_job
 from dubflow.gateway.jobs.queue import Ending, JobQueue, Lease
 from dubflow.gateway.jobs.watching import LeaseWatch
@@ -81,9 +82,12 @@ class Worker:
         return attempts
 
     def _take(self) -> tuple[Lease, Speaker] | None:
-        """The engine first: a job that cannot be done now stays in the queue, and no try is lost."""
+        """Room and the engine first: a job that cannot be done now stays in the queue, and no try is lost."""
         if not self.queue.anything():
             return None
+        settings = self.tools.settings
+        if shutil.disk_usage(settings.state).free < settings.spare_bytes:
+            raise disk_full()
         speaker = self.tools.speaker()
         lease = self.queue.lease(self.name)
         return None if lease is None else (lease, speaker)
@@ -126,7 +130,8 @@ class Worker:
                 return self._ended_badly(lease, watch, error), error.code
             except Exception as error:
                 _log.exception("a job failed for no known reason", extra={"job_id": lease.job.id})
-                return self._ended_badly(lease, watch, _unknown(error)), "gateway.job_crashed"
+                fault = _unknown(error)
+                return self._ended_badly(lease, watch, fault), fault.code
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
             ending = self.queue.finish(
@@ -166,6 +171,8 @@ class Worker:
         return self._let_go_at is not None and time.monotonic() >= self._let_go_at
 
 
-def _unknown(error: Exception) -> OurFault:
+def _unknown(error: Exception) -> DubflowError:
+    if (known := fault_of(error)).code == "gateway.disk_full":
+        return known
     kind = type(error).__name__
     return OurFault("gateway.job_crashed", f"The job ended in an error that nobody foresaw ({kind}).", "See the log.")

@@ -59,7 +59,7 @@ async def submit(
     parts = parts_of(request)
     once = _checked_key(idempotency)
     if once is None or not await reading(parts.jobs.knows, caller.tenant, once):
-        admit(await reading(parts.jobs.counts), caller.tenant, parts.settings)
+        admit(await reading(parts.jobs.counts, ended=False), caller.tenant, parts.settings)
     asked = await (_from_form if kind_of(request) == FORM else _from_json)(request, parts, caller)
     job = await _planned(parts, caller, asked)
     made = await writing(
