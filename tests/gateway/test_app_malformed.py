@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
 import random
 import socket
+import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from dubflow.errors import BadInput, OurFault, WrongUse
 from dubflow.gateway.body import parse_json
 from dubflow.gateway.errors import answer, content_of, fault_of, status_of
-from gateway.api import Api, listening_server, running
+from gateway.api import Api, connection, listening_server, running
 
 SECRET = "Xq7-only-in-this-request"
 
@@ -206,6 +207,60 @@ def _nonsense(dice: random.Random, key: str) -> bytes:
     return f"{head}\r\n\r\n".encode("latin-1") + body
 
 
+def test_too_many_at_once_are_turned_away_and_the_service_still_says_that_it_lives(tmp_path: Path) -> None:
+    with running(tmp_path, connections=1) as api, listening_server(api.app, api.settings) as port:
+        held = socket.create_connection(("127.0.0.1", port), timeout=10)
+        head = f"POST /v1/uploads HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.keys['one']}\r\n"
+        held.sendall(f"{head}Content-Length: 5\r\n\r\nab".encode())
+        deadline = time.monotonic() + 10
+        while not api.parts.uploading.taken and time.monotonic() < deadline:
+            time.sleep(0.01)
+        asked = {path: _get(port, path, api) for path in ("/v1/voices", "/healthz", "/metrics")}
+        held.close()
+    assert asked["/v1/voices"][0] == 503
+    assert json.loads(asked["/v1/voices"][1])["code"] == "gateway.busy"
+    assert asked["/healthz"][0] == asked["/metrics"][0] == 200
+
+
+def test_connections_are_bounded_too(tmp_path: Path) -> None:
+    with running(tmp_path, connections=1) as api, listening_server(api.app, api.settings) as port:
+        held = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(65)]
+        status, body = _get(port, "/healthz", api)
+        assert (status, json.loads(body)["code"]) == (503, "gateway.busy")
+        for one in held:
+            one.close()
+        deadline = time.monotonic() + 10
+        while _get(port, "/healthz", api)[0] != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+@pytest.mark.slow
+def test_a_locked_database_holds_up_no_reader_and_loses_nothing(tmp_path: Path, clip: Path) -> None:
+    with running(tmp_path) as api:
+        key = api.upload(clip)
+        other = sqlite3.connect(tmp_path / "gateway.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        assert api.ask("GET", "/v1/dubs").status_code == 200
+        assert api.client.get("/healthz").status_code == 200
+        busy = api.submit(key, headers={"Idempotency-Key": "a"})
+        assert (busy.status_code, busy.json()["code"]) == (503, "gateway.database_busy")
+        assert int(busy.headers["retry-after"]) >= 1
+        other.execute("ROLLBACK")
+        other.close()
+        assert api.submit(key, headers={"Idempotency-Key": "a"}).status_code == 202
+        assert len(api.ask("GET", "/v1/dubs").json()["dubs"]) == 1
+
+
+def _get(port: int, path: str, api: Api) -> tuple[int, bytes]:
+    made = connection(port)
+    made.request("GET", path, headers={**api.headers(), "Connection": "close"})
+    answer = made.getresponse()
+    body = answer.read()
+    made.close()
+    return answer.status, body
+
+
 @pytest.mark.slow
 def test_500_malformed_requests_leave_the_server_well(tmp_path: Path) -> None:
     dice = random.Random(6)
@@ -226,10 +281,7 @@ def test_500_malformed_requests_leave_the_server_well(tmp_path: Path) -> None:
                 status = int(answered.split(b" ", 2)[1])
                 assert status < 500, answered[:300]
         grown = (_memory() - before) / 2**20
-        fine = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        fine.request("GET", "/healthz")
-        assert fine.getresponse().status == 200
-        fine.close()
+        assert _get(port, "/healthz", api)[0] == 200
     assert grown < 8, f"{grown:.1f} MiB more after 500 requests"
 
 

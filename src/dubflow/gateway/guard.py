@@ -25,6 +25,7 @@ from dubflow.gateway.settings import GatewaySettings
 _KEY = "dubflow.bounds"
 _BODY_S = 30.0
 _WARM_UP_S = 10.0
+_ALWAYS = ("/healthz", "/metrics")  # a service that is busy is alive, and is watched above all
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -84,7 +85,7 @@ class Guard:
 
         self.open += 1
         try:
-            if self.open > self.settings.connections:
+            if self.open > self.settings.connections and scope["path"] not in _ALWAYS:
                 raise OurFault("gateway.busy", "Too many requests at the same time.", "Try again in a moment.")
             await self.app(scope, self._bounded(scope, receive), sending)
         except ClientDisconnect:

@@ -28,18 +28,27 @@ _NOT_HTTP = {
     "message": "The request is not HTTP, or its head is too large.",
     "hint": "Send HTTP/1.1 with less than 32 KiB of headers.",
 }
+_TOO_MANY = {
+    "code": "gateway.busy",
+    "message": "Too many connections at the same time.",
+    "hint": "Try again in a moment.",
+}
 
 
 class PatientProtocol(H11Protocol):
-    """HTTP/1.1 whose heads must come within :attr:`head_s` seconds."""
+    """HTTP/1.1 whose heads must come within :attr:`head_s` seconds, over :attr:`most` connections at the most."""
 
     head_s = 10.0
+    most = 1024
     _head: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for the first head."""
+        """Begin to wait for the first head; refuse where there are too many connections already."""
         super().connection_made(transport)
-        self._wait_for_head()
+        if len(self.connections) > self.most:
+            self._refuse(503, _TOO_MANY, **{"retry-after": "1"})
+        else:
+            self._wait_for_head()
 
     def data_received(self, data: bytes) -> None:
         """A head that came to its end stops the clock, the beginning of another one starts it."""
@@ -61,15 +70,20 @@ class PatientProtocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
-        body = json.dumps(_NOT_HTTP).encode()
-        headers = [
-            ("content-type", "application/json"),
-            ("content-length", str(len(body))),
-            ("x-content-type-options", "nosniff"),
-            ("connection", "close"),
-        ]
+        self._refuse(400, _NOT_HTTP)
+
+    def _refuse(self, status: int, content: dict[str, str], **more: str) -> None:
+        body = json.dumps(content).encode()
+        headers = {
+            "content-type": "application/json",
+            "content-length": str(len(body)),
+            "x-content-type-options": "nosniff",
+            "connection": "close",
+            **more,
+        }
         try:
-            for event in (h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
+            head = h11.Response(status_code=status, headers=list(headers.items()))
+            for event in (head, h11.Data(data=body), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
         except h11.LocalProtocolError:  # an answer has begun already
             pass
@@ -109,7 +123,8 @@ def listening(settings: GatewaySettings) -> socket.socket:
 
 def server_of(app: ASGIApp, settings: GatewaySettings) -> uvicorn.Server:
     """A server for ``app``; ``server.run(sockets=[listening(settings)])`` runs it."""
-    protocol: Any = type("Protocol", (PatientProtocol,), {"head_s": settings.headers_s})
+    most = settings.connections + _SPARE_CONNECTIONS
+    protocol: Any = type("Protocol", (PatientProtocol,), {"head_s": settings.headers_s, "most": most})
     config = uvicorn.Config(
         app,
         http=protocol,
@@ -121,7 +136,6 @@ def server_of(app: ASGIApp, settings: GatewaySettings) -> uvicorn.Server:
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_LEAVE_S,
-        limit_concurrency=settings.connections + _SPARE_CONNECTIONS,
         h11_max_incomplete_event_size=_MOST_HEAD,
     )
     return uvicorn.Server(config)
