@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,8 +25,9 @@ from dubflow.gateway.database import Database
 from dubflow.gateway.jobs.request import ClonedVoice, StockVoice
 from dubflow.gateway.stock_voices import DEFAULT, STOCK, stock_voice
 from dubflow.media.decode import read_audio
+from dubflow.media.digest import sha256_file
 from gateway.api import Api, make_clip
-from jobs_room import Clock
+from jobs_room import CLIP, Clock, open_room
 
 START = 1_800_000_000.0
 VOICE = "ab" * 32
@@ -253,6 +256,27 @@ def test_a_revocation_stops_jobs_that_were_accepted_before(api: Api, clip: Path)
     assert api.submit(key, reference="self", consent=consent).json()["code"] == "gateway.consent_revoked"
     metrics = api.client.get("/metrics").text
     assert 'dubflow_consent_refusals_total{code="gateway.consent_revoked"} 1.0' in metrics
+
+
+def test_a_revocation_stops_a_job_that_runs(tmp_path: Path) -> None:
+    room = open_room(tmp_path, seconds=60.0)
+    digest = sha256_file(room.objects.local(CLIP, tmp_path))
+    now = datetime.now(UTC)
+    agreed = terms(given=now, expires=now.replace(year=now.year + 1), reference_sha256=digest)
+    consent = room.consents.record("acme", "k", agreed).id
+    job = room.submit(voice=ClonedVoice(consent=consent, reference="self"))
+    worker = room.worker()
+    thread = threading.Thread(target=worker.run, kwargs={"once": True})
+    thread.start()
+    while room.store.get("acme", job).stage != "speaking":
+        time.sleep(0.02)
+    room.consents.revoke("acme", consent, "k")
+    thread.join(30)
+    assert not thread.is_alive()
+    ended = room.store.get("acme", job)
+    assert (ended.state, ended.error.code if ended.error else "") == ("failed", "gateway.consent_revoked")
+    assert ended.result is None
+    room.database.close()
 
 
 def test_consents_are_a_tenants_own_and_need_scopes(api: Api, clip: Path) -> None:

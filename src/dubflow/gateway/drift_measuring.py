@@ -30,6 +30,7 @@ from dubflow.speech.mel import log_mel
 _WINDOW = SAMPLE_RATE // 50
 _MOST_DB = 80.0
 _BELOW_LOUD_DB = 30.0
+_HEARD_DB = 60.0
 _BANDS = 20
 _FRAMES = 5
 _FPS = 5
@@ -49,10 +50,13 @@ class Sample:
 
 def sound_of(waveform: NDArray[np.float32]) -> NDArray[np.float64]:
     """A voice in 40 numbers: mean and deviation of 20 bands (4 mel bins each) over speech, in dB, level taken out."""
-    mel = log_mel(waveform).astype(np.float64)
+    # At one level, and cut off below what is heard beside the rest: else the spectrogram's floor tells loud from soft.
+    peak = float(np.abs(waveform).max(initial=0.0))
+    mel = log_mel(waveform / peak if peak > 0 else waveform).astype(np.float64)
     bands = mel.reshape(_BANDS, -1, mel.shape[1]).mean(axis=1)
     level = bands.max(axis=0)
     spoken = bands[:, level > level.max() - _BELOW_LOUD_DB]
+    spoken = np.maximum(spoken, spoken.max() - _HEARD_DB)
     spoken = spoken - spoken.mean(axis=0)
     return np.concatenate([spoken.mean(axis=1), spoken.std(axis=1)])
 

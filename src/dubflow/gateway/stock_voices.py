@@ -1,8 +1,8 @@
 """Voices that come with the server: synthetic, so nobody has to be asked.
 
 Each is a few seconds that espeak-ng speaks on this machine when the voice is first wanted; the same voice gives the
-same bytes with the same espeak-ng, and the file's digest stands in every result. They are voices that the embedded
-world's models learnt from, two feminine and two masculine of those that a speaker encoder tells apart best.
+same bytes with the same espeak-ng, and the file's digest stands in every result. They are voices that the starter
+learnt from (the nearest training speaker is nearer than to half of its own clips), two feminine and two masculine.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ DEFAULT: Final = "linden"
 STOCK: Final[dict[str, tuple[str, Voice]]] = {
     "linden": ("feminine, middle", Voice(variant="anika", pitch=68, pitch_range=55, rate=165)),
     "aspen": ("feminine, low", Voice(variant="f4", pitch=50, pitch_range=55, rate=165)),
-    "alder": ("masculine, low", Voice(variant="david", pitch=22, pitch_range=55, rate=165)),
-    "rowan": ("masculine, middle", Voice(variant="edward", pitch=22, pitch_range=55, rate=165)),
+    "alder": ("masculine, low", Voice(variant="sandro", pitch=22, pitch_range=55, rate=165)),
+    "rowan": ("masculine, middle", Voice(variant="pedro", pitch=50, pitch_range=55, rate=165)),
 }
 """How each is described, and which synthetic voice it is."""
 
