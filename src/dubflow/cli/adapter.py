@@ -91,6 +91,7 @@ def fuse(
         "tensors": done.tensors,
         "changed": done.changed,
         "bytes": done.bytes,
+        "left_out": list(done.left_out),
         "files": [str(path) for path in done.files],
         "written": not dry_run,
     }
@@ -98,6 +99,8 @@ def fuse(
         f"{'Would change' if dry_run else 'Changed'} {done.changed} of {done.tensors} tensors of LTX-2 {done.version}, "
         f"{done.bytes / 1e9:.2f} GB: {out}"
     )
+    if done.left_out:
+        line += f"\nLeft out, not of the transformer: {', '.join(done.left_out)}"
     emit(answer, as_json, lambda console: console.print(line, markup=False, highlight=False))
 
 

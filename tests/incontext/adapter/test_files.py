@@ -36,6 +36,8 @@ MODULES = (
     "audio_proj_in",
     "time_embed.linear",
     "av_cross_attn_video_a2v_gate.linear",
+    "connectors.text_proj_in",
+    "connectors.video_connector.transformer_blocks.0.attn1.to_q",
 )
 
 
@@ -110,7 +112,10 @@ def test_keys_go_both_ways(layout: Layout) -> None:
     for module in MODULES:
         for kind in ("A", "B"):
             key = key_of(layout, module, kind)
-            assert parse_key(key) == (layout, module, kind)
+            found = parse_key(key)
+            assert found is not None
+            assert found[1:] == (module, kind)
+            assert found[0] == layout or (module.startswith("connectors.") and layout == "peft")
 
 
 @pytest.mark.parametrize(
@@ -125,6 +130,18 @@ def test_keys_go_both_ways(layout: Layout) -> None:
         (
             "model.diffusion_model.transformer_blocks.0.attn1.to_v.alpha",
             ("comfyui", "transformer_blocks.0.attn1.to_v", "alpha"),
+        ),
+        (
+            "diffusion_model.text_embedding_projection.aggregate_embed.lora_A.weight",
+            ("comfyui", "connectors.text_proj_in", "A"),
+        ),
+        (
+            "text_embedding_projection.video_aggregate_embed.lora_B.weight",
+            ("comfyui", "connectors.video_text_proj_in", "B"),
+        ),
+        (
+            "diffusion_model.audio_embeddings_connector.transformer_1d_blocks.1.attn1.to_k.lora_B.weight",
+            ("comfyui", "connectors.audio_connector.transformer_blocks.1.attn1.to_k", "B"),
         ),
         ("text_encoder.layers.0.q_proj.lora_A.weight", None),
         ("diffusion_model.transformer_blocks.0.attn1.to_q.weight", None),
@@ -172,14 +189,18 @@ def test_pefts_folder_is_read_with_its_alpha(tmp_path: Path, stated: dict[str, o
 def test_diffusers_reads_both_layouts(tmp_path: Path) -> None:
     from diffusers import LTX2Pipeline
 
-    adapter = _adapter()
+    whole = _adapter()
+    # In ComfyUI's layout diffusers knows the connectors' projection and takes their other layers for the transformer's.
+    pairs = {name: pair for name, pair in whole.pairs.items() if "connector." not in name}
+    adapter = Adapter(pairs, whole.metadata)
     for layout in ("comfyui", "diffusers"):
         write_adapter(tmp_path / f"{layout}.safetensors", adapter, layout)
         weights = LTX2Pipeline.lora_state_dict(str(tmp_path), weight_name=f"{layout}.safetensors")
         expected = {}
         for name, pair in adapter.pairs.items():
-            expected[f"transformer.{name}.lora_A.weight"] = pair.a
-            expected[f"transformer.{name}.lora_B.weight"] = pair.b
+            prefix = "" if name in adapter.connectors else "transformer."
+            expected[f"{prefix}{name}.lora_A.weight"] = pair.a
+            expected[f"{prefix}{name}.lora_B.weight"] = pair.b
         assert set(weights) == set(expected)
         assert all(torch.equal(weights[name], tensor) for name, tensor in expected.items())
 

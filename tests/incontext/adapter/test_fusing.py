@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dubflow.errors import BadInput, WrongUse
 from dubflow.incontext.adapter.files import Adapter, LoraPair, adapter_from, read_adapter, write_adapter
-from dubflow.incontext.adapter.fusing import added, fuse, plan_fuse, with_loras
+from dubflow.incontext.adapter.fusing import added, fuse, fuse_live, plan_fuse, with_loras
 from dubflow.incontext.adapter.lora import LoraSettings, add_lora, lora_weights
 from dubflow.incontext.adapter.metadata import AdapterMetadata
 from dubflow.incontext.backbone.folders import save_backbone, write_part
@@ -78,6 +78,9 @@ def test_two_fused_are_two_beside(base: Path, tmp_path: Path) -> None:
     alone = _velocity(backbone)
     fuse(base, [(first, 1.0)], tmp_path / "alone")
     torch.testing.assert_close(_velocity(backbone, _loaded(tmp_path / "alone")), alone, atol=1e-5, rtol=1e-5)
+    live = tiny_backbone()
+    fuse_live(live.transformer, [(first, 1.0)], "2.0")
+    assert torch.equal(_velocity(live), _velocity(live, _loaded(tmp_path / "alone")))
 
 
 def test_a_file_beside_a_base_is_the_live_adapter(tmp_path: Path) -> None:
@@ -102,6 +105,20 @@ def test_fusing_is_the_sum_and_touches_nothing_else(base: Path, tmp_path: Path) 
         pair = adapter.pairs.get(name.removesuffix(".weight"))
         expected = before.load(name) + (pair.b @ pair.a if pair and name.endswith(".weight") else 0)
         torch.testing.assert_close(after.load(name), expected, atol=1e-6, rtol=1e-6)
+
+
+def test_layers_of_the_connectors_are_said_to_be_left_out(base: Path, tmp_path: Path) -> None:
+    adapter = _adapter(1)
+    pair = LoraPair(torch.randn(2, 96), torch.randn(32, 2))
+    more = Adapter(dict(adapter.pairs) | {"connectors.text_proj_in": pair}, adapter.metadata)
+    done = fuse(base, [(more, 1.0)], tmp_path / "more")
+    assert done.left_out == ("connectors.text_proj_in",)
+    fuse(base, [(adapter, 1.0)], tmp_path / "plain")
+    name = "diffusion_pytorch_model.safetensors"
+    assert (tmp_path / "more" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()
+    beside = tiny_backbone()
+    with_loras(beside.transformer, {"more": (more, 1.0)}, "2.0")
+    torch.testing.assert_close(_velocity(beside, _loaded(tmp_path / "plain")), _velocity(beside), atol=1e-5, rtol=1e-5)
 
 
 def test_8_bit_weights_are_added_to_and_never_overflow() -> None:

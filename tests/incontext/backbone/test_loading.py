@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from diffusers.loaders.single_file_utils import (
 from torch import Tensor
 
 from dubflow.errors import BadInput, DubflowError, WrongUse
+from dubflow.incontext.backbone.building import _text_encoder
 from dubflow.incontext.backbone.folders import save_backbone
 from dubflow.incontext.backbone.loading import load_backbone
 from dubflow.incontext.backbone.names import part_name, published_name
@@ -25,6 +27,7 @@ from dubflow.incontext.backbone.positions import audio_positions, video_position
 from dubflow.incontext.backbone.sources import open_base
 from dubflow.incontext.backbone.tensor_file import TensorFiles, write_tensors
 from dubflow.incontext.backbone.text import encode_text
+from dubflow.incontext.backbone.tiny import tiny_backbone, tiny_settings
 
 STATED = {
     "num_attention_heads": 2,
@@ -164,8 +167,6 @@ def test_statistics_that_diffusers_does_not_have_are_left_out() -> None:
 
 
 def test_2_5_without_the_prompts_modulation_is_loaded_too(tmp_path: Path) -> None:
-    from dubflow.incontext.backbone.tiny import tiny_backbone
-
     path = _checkpoint(tiny_backbone("2.5"), tmp_path / "base.safetensors", drop="prompt_adaln_single")
     transformer = open_base(path).parts["transformer"]
     assert transformer.config["use_prompt_adaln_single"] is False
@@ -276,7 +277,7 @@ def test_weights_that_could_carry_code_are_not_read(folder: Path, tmp_path: Path
     assert _refused(base).code == "incontext.no_weights"
 
 
-def test_damaged_and_missing_files_are_named(folder: Path, tmp_path: Path) -> None:
+def test_damaged_and_missing_files_are_named(folder: Path, oldest: Backbone, tmp_path: Path) -> None:
     write_tensors(tmp_path / "base.safetensors", {"weight": torch.zeros(3)}, {})
     assert _refused(tmp_path / "base.safetensors").code == "incontext.unknown_base"
     (tmp_path / "base.safetensors").write_bytes(b"GIF89a")
@@ -286,6 +287,11 @@ def test_damaged_and_missing_files_are_named(folder: Path, tmp_path: Path) -> No
     with pytest.raises(BadInput) as caught:
         load_backbone(_edited(folder, tmp_path / "b", "text_encoder", architectures=["LlamaForCausalLM"]))
     assert caught.value.code == "incontext.bad_text_encoder"
+    other = replace(oldest, text_encoder=_text_encoder(tiny_settings().text.model_copy(update={"layers": 3}), "cpu"))
+    save_backbone(other, tmp_path / "other")
+    error = _refused(tmp_path / "other")
+    assert error.code == "incontext.bad_text_encoder"
+    assert "4 states of width 32" in error.headline
     with pytest.raises(WrongUse) as exists:
         save_backbone(load_backbone(folder), folder)
     assert exists.value.code == "incontext.folder_exists"

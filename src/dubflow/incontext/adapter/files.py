@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from dubflow.errors import BadInput
-from dubflow.incontext.adapter.keys import Kind, Layout, key_of, parse_key
+from dubflow.incontext.adapter.keys import CONNECTORS, Kind, Layout, key_of, parse_key
 from dubflow.incontext.adapter.metadata import AdapterMetadata, from_header, to_header
 from dubflow.incontext.backbone.tensor_file import TensorFiles, write_tensors
 
@@ -39,10 +39,20 @@ class Adapter:
     """A LoRA on the transformer."""
 
     pairs: Mapping[str, LoraPair]
-    """By diffusers' module name, for example ``transformer_blocks.0.attn1.to_q``."""
+    """By diffusers' module name, for example ``transformer_blocks.0.attn1.to_q``; or ``connectors.text_proj_in``."""
     metadata: AdapterMetadata = field(default_factory=AdapterMetadata)
     header: Mapping[str, str] = field(default_factory=dict)
     """The header it was read with; what metadata does not change is written back as it was."""
+
+    @property
+    def transformer(self) -> dict[str, LoraPair]:
+        """Layers of the transformer."""
+        return {name: pair for name, pair in self.pairs.items() if not name.startswith(CONNECTORS)}
+
+    @property
+    def connectors(self) -> tuple[str, ...]:
+        """Layers of the connectors, which are kept in files and applied by nobody, as in the official pipelines."""
+        return tuple(name for name in self.pairs if name.startswith(CONNECTORS))
 
     @property
     def ranks(self) -> tuple[int, ...]:
@@ -125,12 +135,13 @@ def _pairs(weights: Mapping[str, Tensor], peft: Mapping[str, Any]) -> tuple[dict
         if parsed is None:
             foreign.append(key)
             continue
-        layouts.add(parsed[0])
+        if not parsed[1].startswith(CONNECTORS):
+            layouts.add(parsed[0])
         kinds = found.setdefault(parsed[1], {})
         if parsed[2] in kinds:
             raise _bad(parsed[1], f"has two tensors {parsed[2]}")
         kinds[parsed[2]] = tensor
-    if foreign or not found:
+    if foreign or not layouts:
         raise BadInput(
             "incontext.not_an_adapter",
             f"{len(foreign)} of {len(weights)} tensors are no LoRA on LTX-2's transformer"
@@ -194,14 +205,15 @@ def _peft_metadata(text: str, path: Path) -> Mapping[str, Any]:
 
 def _described(adapter: Adapter) -> dict[str, Any]:
     """What diffusers needs to rebuild the LoRA's layers."""
-    usual = max(adapter.ranks, key=lambda rank: sum(pair.rank == rank for pair in adapter.pairs.values()))
-    others = {name: pair.rank for name, pair in adapter.pairs.items() if pair.rank != usual}
+    pairs = adapter.transformer
+    usual = max(adapter.ranks, key=lambda rank: sum(pair.rank == rank for pair in pairs.values()))
+    others = {name: pair.rank for name, pair in pairs.items() if pair.rank != usual}
     stated = {
         "r": usual,
         "lora_alpha": usual,
         "rank_pattern": others,
         "alpha_pattern": others,
-        "target_modules": sorted(adapter.pairs),
+        "target_modules": sorted(pairs),
         "use_dora": False,
         "lora_bias": False,
     }

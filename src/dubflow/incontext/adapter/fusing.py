@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ class Fused:
     changed: int
     """Tensors that an adapter changes."""
     bytes: int
+    left_out: tuple[str, ...] = ()
+    """Layers of the adapters that are not the transformer's."""
     files: tuple[Path, ...] = ()
 
 
@@ -48,7 +50,7 @@ def check_fit(adapter: Adapter, facts: Mapping[str, TensorFacts], version: Versi
         BadInput: ``incontext.version_mismatch``, ``incontext.adapter_does_not_fit``.
     """
     adapter.metadata.check_use(UseSettings(base_version=version))
-    for module, pair in adapter.pairs.items():
+    for module, pair in adapter.transformer.items():
         weight = facts.get(f"{module}.weight")
         wanted = (int(pair.b.shape[0]), int(pair.a.shape[1]))
         if weight is None or weight.shape != wanted:
@@ -88,7 +90,7 @@ def fuse(base: Path, adapters: Sequence[Weighted], out: Path, shard_bytes: int =
     with atomic_dir(out) as part:
         files = write_part(part, config, source.facts, _adding(source, adapters), shard_bytes)
         names = tuple(path.name for path in files)
-    return Fused(planned.version, planned.tensors, planned.changed, planned.bytes, tuple(out / name for name in names))
+    return replace(planned, files=tuple(out / name for name in names))
 
 
 def with_loras(transformer: Any, adapters: Mapping[str, Weighted], version: Version) -> None:
@@ -108,7 +110,7 @@ def with_loras(transformer: Any, adapters: Mapping[str, Weighted], version: Vers
     for adapter, _ in adapters.values():
         check_fit(adapter, plain, version)
     for name, (adapter, _) in adapters.items():
-        ranks = {module: pair.rank for module, pair in adapter.pairs.items()}
+        ranks = {module: pair.rank for module, pair in adapter.transformer.items()}
         usual = max(ranks.values())
         others = {module: rank for module, rank in ranks.items() if rank != usual}
         config = LoraConfig(
@@ -118,7 +120,7 @@ def with_loras(transformer: Any, adapters: Mapping[str, Weighted], version: Vers
             warnings.filterwarnings("ignore", "Already found a `peft_config`")  # several are meant
             transformer.add_adapter(config, adapter_name=name)
         weights = {}
-        for module, pair in adapter.pairs.items():
+        for module, pair in adapter.transformer.items():
             weights[f"{module}.lora_A.weight"], weights[f"{module}.lora_B.weight"] = pair.a, pair.b
         set_peft_model_state_dict(transformer, weights, adapter_name=name)
     for name, parameter in transformer.named_parameters():
@@ -128,12 +130,29 @@ def with_loras(transformer: Any, adapters: Mapping[str, Weighted], version: Vers
     transformer.set_adapters(list(adapters), [strength for _, strength in adapters.values()])
 
 
+@torch.no_grad()
+def fuse_live(transformer: Any, adapters: Sequence[Weighted], version: Version) -> None:
+    """Add adapters into the weights of a transformer in memory, in place and for good.
+
+    Raises:
+        BadInput: as :func:`check_fit`.
+    """
+    facts = {name: facts_of(tensor) for name, tensor in transformer.state_dict().items()}
+    for adapter, _ in adapters:
+        check_fit(adapter, facts, version)
+    for module in sorted({name for adapter, _ in adapters for name in adapter.transformer}):
+        gains = [(adapter.pairs[module], strength) for adapter, strength in adapters if module in adapter.pairs]
+        weight = transformer.get_submodule(module).weight
+        weight.copy_(added(weight, gains))
+
+
 def _planned(base: Base, adapters: Sequence[Weighted]) -> Fused:
     facts = base.parts["transformer"].facts
     for adapter, _ in adapters:
         check_fit(adapter, facts, base.version)
-    changed = {module for adapter, _ in adapters for module in adapter.pairs}
-    return Fused(base.version, len(facts), len(changed), sum(fact.bytes for fact in facts.values()))
+    changed = {module for adapter, _ in adapters for module in adapter.transformer}
+    left = tuple(sorted({module for adapter, _ in adapters for module in adapter.connectors}))
+    return Fused(base.version, len(facts), len(changed), sum(fact.bytes for fact in facts.values()), left)
 
 
 def _adding(source: PartSource, adapters: Sequence[Weighted]) -> Callable[[str], Tensor]:
@@ -153,7 +172,8 @@ def added(weight: Tensor, gains: Sequence[tuple[LoraPair, float]]) -> Tensor:
     """``weight`` with LoRAs added, in its own dtype: one rounding, and in 8 bits no overflow into nothing."""
     total = weight.float()
     for pair, strength in gains:
-        total = total + (pair.b.float() * strength) @ pair.a.float()
+        a, b = pair.a.to(total), pair.b.to(total)
+        total = total + (b * strength) @ a
     if weight.dtype in _FLOAT8:
         limit = torch.finfo(weight.dtype).max
         total = total.clamp(-limit, limit)

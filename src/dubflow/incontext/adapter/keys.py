@@ -8,7 +8,8 @@ diffusers   ``transformer.transformer_blocks.0.attn1.to_q.lora_A.weight``       
 peft        ``base_model.model.transformer_blocks.0.attn1.to_q.lora_A.default.weight``   diffusers'
 =========== =========================================================================== ======================
 
-Read are also ``lora_down`` and ``lora_up`` with a stored ``alpha``, and peft's names without their prefix.
+Read are also ``lora_down`` and ``lora_up`` with a stored ``alpha``, and peft's names without their prefix. Layers of
+the connectors, which some public files change as well, are called ``connectors.…`` here and in diffusers' layout.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from dubflow.incontext.backbone.names import published_transformer_name, transformer_name
+from dubflow.incontext.backbone.names import part_name, published_name, published_transformer_name, transformer_name
 
 Layout = Literal["comfyui", "diffusers", "peft"]
 LAYOUTS: tuple[Layout, ...] = ("comfyui", "diffusers", "peft")
 _PREFIXES: dict[Layout, str] = {"comfyui": "diffusion_model.", "diffusers": "transformer.", "peft": "base_model.model."}
 Kind = Literal["A", "B", "alpha"]
+CONNECTORS = "connectors."
+"""Begins the names of the connectors' layers."""
 _ENDS = re.compile(r"(.+)\.(?:lora_(A|B|down|up)(?:\.[A-Za-z0-9_]+)?\.weight|(alpha))")
 _KINDS: dict[str, Kind] = {"A": "A", "down": "A", "B": "B", "up": "B", "alpha": "alpha"}
 
@@ -33,6 +36,11 @@ def parse_key(key: str) -> tuple[Layout, str, Kind] | None:
         return None
     module, kind = found[1], _KINDS[found[2] or found[3]]
     module = module.removeprefix("model.") if module.startswith("model.diffusion_model.") else module
+    if module.startswith(CONNECTORS):
+        return "diffusers", module, kind
+    known = part_name(module.removeprefix("diffusion_model.")) or part_name("model." + module)
+    if known and known[0] == "connectors":
+        return "comfyui", CONNECTORS + known[1], kind
     for layout, prefix in _PREFIXES.items():
         if module.startswith(prefix):
             name = module.removeprefix(prefix)
@@ -44,5 +52,9 @@ def parse_key(key: str) -> tuple[Layout, str, Kind] | None:
 
 def key_of(layout: Layout, module: str, kind: Literal["A", "B"]) -> str:
     """The name of a tensor in ``layout``; ``module`` is diffusers' name."""
+    end = f".lora_{kind}.weight"
+    if module.startswith(CONNECTORS):
+        name = published_name("connectors", module.removeprefix(CONNECTORS)).removeprefix("model.")
+        return (name if layout == "comfyui" else module) + end
     name = published_transformer_name(module) if layout == "comfyui" else module
-    return f"{_PREFIXES[layout]}{name}.lora_{kind}.weight"
+    return _PREFIXES[layout] + name + end

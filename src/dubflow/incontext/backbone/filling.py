@@ -59,7 +59,10 @@ def fill_part(
         BadInput: ``incontext.unknown_base`` when names or shapes are not those of the configuration.
     """
     # The vocoder has filters that are computed and not stored; it is small enough to be built in full.
-    built = build_part(part, config, "cpu" if part == "vocoder" else "meta")
+    try:
+        built = build_part(part, config, "cpu" if part == "vocoder" else "meta")
+    except (TypeError, ValueError, RuntimeError, IndexError, ZeroDivisionError) as error:
+        raise unknown(f"the {part}'s configuration builds nothing ({error})") from error
     expected = built.state_dict()
     missing, foreign = sorted(set(expected) - set(facts)), sorted(set(facts) - set(expected))
     wrong = [name for name in expected if name in facts and tuple(expected[name].shape) != facts[name].shape]

@@ -87,7 +87,7 @@ class Geometry:
         raise BadInput(
             "incontext.bad_clip_size",
             f"A clip of {frames} frames of {width} x {height} does not divide into latents.",
-            f"Frames must be {self.temporal}k + 1 and sides multiples of {self.spatial}, at least {self.smallest_side}.",
+            f"Frames must be {self.temporal}k + 1, sides multiples of {self.spatial} from {self.smallest_side} on.",
             frames=frames,
             height=height,
             width=width,

@@ -65,6 +65,8 @@ def load_backbone(
     }
     home = text or (path if path.is_dir() else None)
     encoder, tokenizer = _text(home, dtype, device, with_text) if home else (None, None)
+    if encoder is not None:
+        _check_encoder(encoder, parts["connectors"])
     tokens = published(found).text.tokens
     return Backbone(
         transformer=parts["transformer"],
@@ -86,6 +88,18 @@ def load_backbone(
 def meta_backbone(settings: BackboneSettings) -> Backbone:
     """Shapes of an LTX-2 without memory, at full size in seconds; without a text encoder."""
     return build_backbone(settings, device="meta", with_text=False)
+
+
+def _check_encoder(encoder: Any, connectors: Any) -> None:
+    sizes, wanted = encoder.config.get_text_config(), connectors.config
+    has = (sizes.hidden_size, sizes.num_hidden_layers + 1)
+    needs = (wanted.caption_channels, wanted.text_proj_in_factor)
+    if has != needs:
+        raise BadInput(
+            "incontext.bad_text_encoder",
+            f"The text encoder gives {has[1]} states of width {has[0]}, the connectors read {needs[1]} of {needs[0]}.",
+            "Take the text encoder of the same release.",
+        )
 
 
 def _text(folder: Path, dtype: torch.dtype, device: torch.device | str, with_encoder: bool) -> tuple[Any, Any]:
