@@ -87,6 +87,9 @@ class PatientProtocol(H11Protocol):
                 self.transport.write(self.conn.send(event) or b"")
         except h11.LocalProtocolError:  # an answer has begun already
             pass
+        if self.cycle is not None:  # whoever is still at work on it is told that the client is gone
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
         self.transport.close()
 
     def _wait_for_head(self) -> None:
