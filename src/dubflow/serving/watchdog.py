@@ -14,6 +14,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -42,14 +43,15 @@ class Watchdog:
         say: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         stubs: Callable[[Path], Counter[tuple[str, int]]] = lambda directory: counted(running_stubs(directory)),
+        runs: Callable[[int], bool] | None = None,
     ) -> None:
         """
         Args:
             watcher: checks and reloads versions, under its lock. clock: seconds.
-            stubs: how many processes each model of each version has now.
+            stubs: how many processes each model of each version has now. runs: whether a process is a server.
         """
         self._directory, self._watcher, self._settings = Path(directory), watcher, settings or WatchSettings()
-        self._say, self._clock, self._stubs = say, clock, stubs
+        self._say, self._clock, self._stubs, self._runs = say, clock, stubs, runs or is_server
         self._server: int | None = None
         self._seen: dict[int, Counter[tuple[str, int]]] = {}
         self._failures: float | None = None
@@ -63,7 +65,11 @@ class Watchdog:
             self._server, self._answered, self._failures = state.server, self._clock(), None
             self._seen.clear()
         try:
-            healed = state.mode == "triton" and state.server is not None and self._look_at_server(state)
+            # A server that is gone takes its processes with it; whoever started it starts it again.
+            running = state.mode == "triton" and state.server is not None and self._runs(state.server)
+            healed = running and self._look_at_server(state)
+            if state.mode == "triton" and not running:
+                return False
             return self._look_deep(state) or healed
         except DubflowError as error:
             self._note(f"the server cannot be looked at: {error.headline}")
@@ -113,7 +119,7 @@ class Watchdog:
         for served, models in lost:
             update_state(self._directory, lambda found: found.counted(stubs_died=1))
             healed = self.heal(served, f"a process of {', '.join(models)} is gone", models) or healed
-        if self._clock() >= self._next_metrics:
+        if state.metrics is not None and self._clock() >= self._next_metrics:
             self._next_metrics = self._clock() + _METRICS_S
             self._look_at_metrics(state)
         return healed
@@ -187,11 +193,16 @@ def backend_failures(metrics: str) -> float:
     return sum(map(float, _FAILURE.findall(metrics)))
 
 
+def is_server(process: int) -> bool:
+    """Whether this process runs, and is a Triton server."""
+    try:
+        return b"tritonserver" in Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
 def end_server(process: int) -> None:
     """End a server that hangs, if the process is one."""
-    try:
-        command = Path(f"/proc/{process}/cmdline").read_bytes()
-        if b"tritonserver" in command:
+    if is_server(process):
+        with suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
-    except OSError:
-        return
