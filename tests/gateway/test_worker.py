@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 import jobs_room
+import real_postgres
 from dubflow.dubbing.engine import Job
 from dubflow.dubbing.provenance.reading import read_provenance
 from dubflow.errors import BadInput, OurFault
@@ -344,3 +345,23 @@ def test_a_database_locked_longer_than_a_lease_costs_no_job(tmp_path: Path) -> N
             one.wait(30)
     assert room.store.get("acme", job).attempts == 1
     room.database.close()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(real_postgres.programs() is None, reason="no Postgres server is installed here (initdb, postgres)")
+def test_in_postgres_connections_that_break_cost_no_job(tmp_path: Path) -> None:
+    import psycopg
+
+    with real_postgres.running() as url:
+        room = open_room(tmp_path, 2.0, database=url)
+        job = room.submit()
+        with Running(room), psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as killer:
+            until(lambda: room.store.get("acme", job).state == "running")
+            ended = 0
+            while room.store.get("acme", job).state == "running":
+                query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+                ended += len(killer.execute(query + " AND pid <> pg_backend_pid()").fetchall())
+                time.sleep(0.2)
+        assert ended > 3
+        assert (room.store.get("acme", job).state, room.store.get("acme", job).attempts) == ("done", 1)
+        room.database.close()
