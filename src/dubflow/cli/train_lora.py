@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 def lora(
     data: Annotated[
-        Path, typer.Option(help="Pairs: a folder, a table or .precomputed tree of an LTX trainer, or latents.")
+        Path, typer.Option(help="Pairs: a folder, an LTX trainer's table or .precomputed, or latents.")
     ],
     base: Annotated[str, typer.Option(help="LTX-2: diffusers' folder, a published checkpoint file, or tiny.")],
     out: Out,
