@@ -10,8 +10,8 @@ from dubflow.serving.engines import engine_for
 from dubflow.serving.export import MODEL, Exported
 from dubflow.serving.golden import dub_golden, golden_job
 from dubflow.serving.heard import Heard
-from dubflow.serving.laid_out import REPOSITORY, versions_in
-from dubflow.serving.repository import MODELS, install_version, is_on, remove_version
+from dubflow.serving.laid_out import REPOSITORY
+from dubflow.serving.repository import MODELS, install_version, installed_versions, is_on, remove_version
 from dubflow.serving.settings import TritonSettings
 from dubflow.serving.state import Mode, read_state
 
@@ -51,7 +51,7 @@ class TritonBackend:
 
     def installed(self) -> set[int]:
         """See :class:`~dubflow.serving.backend.Backend`."""
-        return versions_in(self._repository)
+        return installed_versions(self._repository)
 
     def dub(self, export: Exported, folder: Path, within_s: float) -> tuple[Heard, float]:
         """See :class:`~dubflow.serving.backend.Backend`."""
