@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import stat
@@ -170,8 +171,10 @@ def test_files_without_a_manifest_say_so(room: Room, tmp_path: Path) -> None:
     for path in (room.clip(), tmp_path / "text.mp4"):
         with pytest.raises(BadInput, match="no_provenance"):
             read_provenance(path)
-    with pytest.raises(BadInput, match="no_such_file"):
-        read_provenance(tmp_path / "nothing.mp4")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    for name, code in (("nothing", "media.missing"), ("pipe", "media.not_a_file")):
+        with pytest.raises(BadInput, match=code):
+            read_provenance(tmp_path / f"{name}.mp4")
 
 
 def test_another_signer_is_not_trusted(signed: Path, tmp_path: Path) -> None:

@@ -6,6 +6,9 @@ import ast
 import io
 import json
 import logging
+import sys
+import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,11 +30,13 @@ def lines() -> Iterator[io.StringIO]:
     """What is logged in this test; the loggers of this process are put back."""
     loggers = [logging.getLogger(), *map(logging.getLogger, list(logging.root.manager.loggerDict))]
     before = [(one, one.handlers[:], one.level, one.propagate, one.disabled) for one in loggers]
-    raising = logging.raiseExceptions
+    raising, hooks = logging.raiseExceptions, (sys.excepthook, threading.excepthook)
     stream = io.StringIO()
     configure_logging(stream)
     yield stream
     logging.raiseExceptions = raising
+    logging.captureWarnings(False)
+    sys.excepthook, threading.excepthook = hooks
     for one, handlers, level, propagate, disabled in before:
         one.handlers[:], one.propagate, one.disabled = handlers, propagate, disabled
         one.setLevel(level)
@@ -62,6 +67,22 @@ def test_of_exceptions_only_kind_and_place(lines: io.StringIO) -> None:
     (line,) = parsed(lines)
     assert line["error"] == "ValueError"
     assert line["where"].startswith("test_logs.py:")
+    assert SECRET not in lines.getvalue()
+
+
+def test_what_python_itself_would_print_is_told_so_too(lines: io.StringIO) -> None:
+    def fails() -> None:
+        raise RuntimeError(SECRET)
+
+    thread = threading.Thread(target=fails)
+    thread.start()
+    thread.join()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn(SECRET, stacklevel=1)
+    found = parsed(lines)
+    assert [one["event"] for one in found] == ["an exception that nobody caught", "library"]
+    assert found[0]["error"] == "RuntimeError"
     assert SECRET not in lines.getvalue()
 
 

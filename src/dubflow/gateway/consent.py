@@ -265,8 +265,10 @@ def resolve_voice(
         told = f"a synthetic stock voice speaks ({voice.name}): no voice of a person was cloned"
         return ResolvedVoice(str(path), facts, (told,), _always)
     own = voice.reference == SELF
-    path = clip if own or reference is None else reference
-    digest = sha256_file(path)
+    heard = clip if own else reference
+    if heard is None:
+        raise ValueError("a voice of its own needs its recording")
+    digest = sha256_file(heard)
 
     def check() -> None:
         consents.check(tenant, voice.consent, digest, language)
@@ -274,7 +276,7 @@ def resolve_voice(
     check()
     facts = VoiceFacts(kind="consent", consent=voice.consent, sha256=digest)
     told = f"the voice was cloned under the consent {voice.consent}"
-    return ResolvedVoice(SELF if own else str(path), facts, (told,), check)
+    return ResolvedVoice(SELF if own else str(heard), facts, (told,), check)
 
 
 def _always() -> None:

@@ -193,7 +193,8 @@ def add_measured(state: Path, measured: Measured) -> None:
     busy = OurFault("gateway.drift_busy", "Another process writes measurements.", "Try again in a few seconds.")
     with alone_in(Path(state) / ".drift", busy, _PATIENCE_S):
         with path.open("ab") as file:
-            file.write(measured.model_dump_json().encode() + b"\n")
+            # A line of its own, also behind half a line that a killed process left.
+            file.write(b"\n" + measured.model_dump_json().encode() + b"\n")
             file.flush()
             size = os.fstat(file.fileno()).st_size
         if size > _MOST_BYTES:

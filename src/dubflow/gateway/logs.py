@@ -11,6 +11,7 @@ import json
 import logging
 import re
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any, TextIO
@@ -62,6 +63,16 @@ def configure_logging(stream: TextIO | None = None, level: int = logging.INFO) -
         logger.propagate = True
     logging.getLogger("uvicorn.access").disabled = True  # it writes whole addresses
     logging.raiseExceptions = False
+    logging.captureWarnings(True)
+    sys.excepthook = lambda kind, error, trace: _uncaught(error)
+    threading.excepthook = lambda told: _uncaught(told.exc_value)
+
+
+def _uncaught(error: BaseException | None) -> None:
+    # What Python would print of it may quote anything.
+    if isinstance(error, KeyboardInterrupt | None):
+        return
+    logging.getLogger(_OURS).error("an exception that nobody caught", exc_info=error)
 
 
 def _plain(value: object) -> object:

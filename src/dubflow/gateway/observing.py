@@ -15,6 +15,7 @@ ERROR_HEADER = "Dubflow-Error"
 """Which error an answer is: set where answers of errors are made."""
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 _EVENTS = "text/event-stream"
+_GONE = 499  # a client that went away before there was an answer
 
 _log = logging.getLogger("dubflow.gateway.requests")
 
@@ -34,7 +35,7 @@ class Observed:
         state = scope.setdefault("state", {})
         method = scope["method"] if scope["method"] in _METHODS else "other"
         began = time.monotonic()
-        status, first, got, code, streams = 500, None, 0, None, False
+        status, first, got, code, streams = _GONE, None, 0, None, False
         meters = self.meters
 
         with span("request", parent, **{"http.request.method": method}) as trace:
@@ -76,7 +77,8 @@ class Observed:
                     meters.count("dubflow_http_rejections_total", trace=seen, code=code)
                 told = {
                     "trace_id": trace.trace_id, "span_id": trace.span_id, "status": status, "bytes": got, "code": code,
-                    "seconds": time.monotonic() - began, "key_id": state.get("key_id"), "method": method, "route": route,
+                    "seconds": time.monotonic() - began, "key_id": state.get("key_id"), "method": method,
+                    "route": route,
                 }  # fmt: skip
                 _log.info("request", extra=told)
 

@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from dubflow.dubbing.provenance.certificates import Signer
-from dubflow.errors import BadInput, OurFault, missing_extra
+from dubflow.errors import OurFault, missing_extra
+from dubflow.media.limits import default_limits
+from dubflow.media.opening import open_regular
 
 _MEMORY = 3 * 2**30
 _CPU_S = 120.0
 _WALL_S = 240.0
 _ROOM = 2**24
+_ANSWERS = 3  # of one task: what is to be signed, and what came of it
 _KEPT = ("LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "LANG", "LC_ALL", "VIRTUAL_ENV", "TMPDIR")
 
 
@@ -35,14 +38,17 @@ def run_child(task: dict[str, Any], files: dict[str, tuple[Path, str]], signer: 
 
     Raises:
         WrongUse: ``install.missing_extra``. OurFault: ``dubbing.provenance_child`` when the process failed.
-        BadInput: ``dubbing.no_such_file``.
+        BadInput: what opening a file says (``media.missing``, ``media.not_a_file``, …).
     """
     if not available():
         raise missing_extra("c2pa")
-    opened = {}
-    try:
-        for name, (path, mode) in files.items():
-            opened[name] = _open(path, mode)
+    with contextlib.ExitStack() as stack:
+        opened = {
+            name: stack.enter_context(
+                open_regular(path, default_limits()) if mode == "rb" else path.open(mode)
+            ).fileno()
+            for name, (path, mode) in files.items()
+        }
         largest = max(os.fstat(number).st_size for number in opened.values())
         task = task | {
             "parent": os.getpid(),
@@ -52,19 +58,6 @@ def run_child(task: dict[str, Any], files: dict[str, tuple[Path, str]], signer: 
             "written": largest + _ROOM,
         }
         return _run(task, tuple(opened.values()), signer)
-    finally:
-        for number in opened.values():
-            os.close(number)
-
-
-def _open(path: Path, mode: str) -> int:
-    flags = os.O_RDONLY if mode == "rb" else os.O_RDWR | os.O_CREAT | os.O_TRUNC
-    try:
-        return os.open(path, flags | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise BadInput(
-            "dubbing.no_such_file", f"{path.name} cannot be opened: {error.strerror}.", "Name a file that can be read."
-        ) from error
 
 
 def _run(task: dict[str, Any], numbers: tuple[int, ...], signer: Signer | None) -> dict[str, Any]:
@@ -83,8 +76,8 @@ def _run(task: dict[str, Any], numbers: tuple[int, ...], signer: Signer | None) 
         assert process.stdin is not None
         assert process.stdout is not None
         _tell(process.stdin, task)
-        while line := process.stdout.readline():
-            answer: dict[str, Any] = json.loads(line)
+        for _ in range(_ANSWERS):
+            answer: dict[str, Any] = json.loads(process.stdout.readline())
             if "sign" not in answer:
                 return answer
             if signer is None:

@@ -27,7 +27,7 @@ def read_provenance(path: Path, trust: Path | None = None) -> Provenance:
 
     Raises:
         BadInput: ``dubbing.no_provenance``, ``dubbing.provenance_broken`` (changed after it was signed, or unreadable),
-            ``dubbing.provenance_untrusted``, ``dubbing.no_such_file``, ``dubbing.bad_trust``.
+            ``dubbing.provenance_untrusted``, ``dubbing.bad_trust``, what opening the file says.
         WrongUse: ``install.missing_extra``. OurFault: ``dubbing.provenance_child``.
     """
     path = Path(path)
