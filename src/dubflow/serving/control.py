@@ -61,6 +61,7 @@ class Control:
                 self._load(name)
             else:
                 self._call("serving.not_unloaded", self._client.unload_model, name)
+            # A front that is not ready any more may still lead jobs through its parts.
             self._await(name, version, ready=False)
 
     def reload(self, version: int, names: Sequence[str] = MODELS) -> None:
@@ -105,9 +106,15 @@ class Control:
         except tritonclient.utils.InferenceServerException:
             return False
 
+    def _is_gone(self, name: str, version: int) -> bool:
+        """Whether nothing of it runs: neither ready nor finishing what it has begun."""
+        index = self._call("serving.not_unloaded", self._client.get_model_repository_index)
+        own = [one.state for one in index.models if (one.name, one.version) == (name, str(number_of(version)))]
+        return not {"READY", "UNLOADING"} & set(own)
+
     def _await(self, name: str, version: int, *, ready: bool) -> None:
         until = time.monotonic() + self._load_s
-        while self._is_ready(name, version) != ready:
+        while not (self._is_ready(name, version) if ready else self._is_gone(name, version)):
             if time.monotonic() > until:
                 code, verb = ("serving.not_loaded", "load") if ready else ("serving.not_unloaded", "unload")
                 raise OurFault(code, f"{name} {version} did not {verb} within {self._load_s:g} s.", "See triton.log.")

@@ -4,7 +4,7 @@
 ``MODEL/config.pbtxt``                of the template, with instances and batching by the settings
 ``MODEL/VERSION/model.py``            of the template
 ``MODEL/VERSION/served.json``         which stored model it speaks with
-``MODEL/VERSION.off/``                a version that is installed, and not to be loaded
+``../off/MODEL/VERSION/``              a version that is installed, and not to be loaded
 ===================================== ===============================================================
 
 A version of the registry has the same number here; Triton ignores version 0, under which a model from no registry is
@@ -14,6 +14,7 @@ served, so that one has :data:`UNREGISTERED` as its number in the repository.
 from __future__ import annotations
 
 import json
+import py_compile
 import re
 import shutil
 from dataclasses import dataclass
@@ -32,7 +33,6 @@ from dubflow.serving.settings import TritonSettings
 SERVED = "served.json"
 UNREGISTERED = 1_000_000_000
 """Number in the repository of a model that comes from no registry."""
-OFF = ".off"
 
 FRONT = "diflow"
 PARTS = ("diflow_frontend", "diflow_denoiser", "diflow_codec")
@@ -116,10 +116,12 @@ def install_version(repository: Path, folder: Path, version: int, settings: Trit
         # Unchanged it stays untouched: by a changed config Triton would load every version anew.
         if not config.is_file() or config.read_text(encoding="utf-8") != text:
             write_text(config, text)
-        target = repository / name / f"{number_of(version)}{OFF}"
+        target = _off(repository, version, name)
         shutil.rmtree(target, ignore_errors=True)
         with atomic_dir(target) as part:
             shutil.copyfile(template.program, part / "model.py")
+            # Now: a file that a stub writes here later makes Triton load this version anew at every load of another.
+            py_compile.compile(str(part / "model.py"), dfile=str(target / "model.py"), doraise=True)
             write_json(part / SERVED, installed.model_dump(mode="json"))
     return installed
 
@@ -178,8 +180,7 @@ def switch_on(repository: Path, version: int, names: tuple[str, ...] = MODELS) -
         BadInput: ``serving.not_installed``.
     """
     for name in names:
-        folder = repository / name / str(number_of(version))
-        off = folder.with_name(folder.name + OFF)
+        folder, off = repository / name / str(number_of(version)), _off(repository, version, name)
         if off.is_dir():
             shutil.rmtree(folder, ignore_errors=True)  # an older one of the same number
             off.rename(folder)
@@ -190,12 +191,12 @@ def switch_on(repository: Path, version: int, names: tuple[str, ...] = MODELS) -
 def switch_off(repository: Path, version: int, names: tuple[str, ...] = MODELS) -> None:
     """Have the next load of these models end the version."""
     for name in names:
-        folder = repository / name / str(number_of(version))
-        off = folder.with_name(folder.name + OFF)
+        folder, off = repository / name / str(number_of(version)), _off(repository, version, name)
         if folder.is_dir():
             if off.is_dir():  # installed anew since, and that is the one to keep
                 shutil.rmtree(folder)
             else:
+                off.parent.mkdir(parents=True, exist_ok=True)
                 folder.rename(off)
 
 
@@ -206,14 +207,13 @@ def is_on(repository: Path, version: int, name: str = FRONT) -> bool:
 
 def versions_on(repository: Path, name: str) -> list[int]:
     """Numbers of Triton that the next load of a model brings."""
-    folders = (repository / name).glob("[0-9]*")
+    folders = (Path(repository) / name).glob("[0-9]*")
     return sorted(int(folder.name) for folder in folders if folder.name.isdigit() and folder.is_dir())
 
 
 def installed_versions(repository: Path) -> set[int]:
     """Versions of the registry that are laid out, loaded or not."""
-    folders = (folder.name.removesuffix(OFF) for folder in (Path(repository) / FRONT).glob("[0-9]*"))
-    numbers = {int(name) for name in folders if name.isdigit()}
+    numbers = {*versions_on(repository, FRONT), *versions_on(_off_folder(repository), FRONT)}
     return {0 if number == UNREGISTERED else number for number in numbers}
 
 
@@ -221,7 +221,7 @@ def remove_version(repository: Path, version: int) -> None:
     """Remove a version that is not loaded."""
     switch_off(repository, version)
     for name in MODELS:
-        shutil.rmtree(repository / name / f"{number_of(version)}{OFF}", ignore_errors=True)
+        shutil.rmtree(_off(repository, version, name), ignore_errors=True)
 
 
 def no_engine(name: str) -> BadInput:
@@ -231,6 +231,15 @@ def no_engine(name: str) -> BadInput:
         f"{name} is of the in-context family, and this dubflow has no engine that dubs with it.",
         "Serve a diflow package.",
     )
+
+
+def _off_folder(repository: Path) -> Path:
+    # Not inside: whatever else changes in a model's folder makes Triton load all its versions anew.
+    return Path(repository).parent / "off"
+
+
+def _off(repository: Path, version: int, name: str) -> Path:
+    return _off_folder(repository) / name / str(number_of(version))
 
 
 def _template(name: str) -> Template:

@@ -35,8 +35,15 @@ _STATUSES = {
     "UNAVAILABLE": ("serving.unavailable", "Triton is not there", "It is started again when it is watched."),
     "DEADLINE_EXCEEDED": ("serving.deadline", "Triton did not answer in time", "Dub shorter clips, or allow more."),
     "NOT_FOUND": ("serving.not_loaded", "Triton has not this version", "Ask for what is served now."),
+    "PERMISSION_DENIED": ("serving.no_key", "Triton wants another key", "It was started again: read its state anew."),
     "CANCELLED": ("serving.cut_off", "Triton ended the call", "Try again."),
 }
+_MESSAGES = {
+    "is not at ready state": "NOT_FOUND",
+    "unknown model": "NOT_FOUND",
+    "protocol is restricted": "PERMISSION_DENIED",
+}
+"""What says more than the status that comes with it, if any does."""
 _NEVER = ("serving.inference_failed", "Triton failed", "See triton.log.")
 
 
@@ -97,8 +104,8 @@ class TritonEngine:
 
         Raises:
             BadInput: ``dubbing.cancelled``, and what looking at a clip says.
-            OurFault: ``serving.unavailable``, ``serving.deadline``, ``serving.not_loaded``, ``serving.cut_off``,
-                ``serving.inference_failed``, ``serving.incomplete``; what the models raise.
+            OurFault: ``serving.unavailable``, ``serving.deadline``, ``serving.not_loaded``, ``serving.no_key``,
+                ``serving.cut_off``, ``serving.inference_failed``, ``serving.incomplete``; what the models raise.
         """
         whole = _Together(watch, [one.job.frames for one in seen])
         if len(seen) == 1:
@@ -245,8 +252,10 @@ def _segment(facts: dict[str, Any], waveform: Any) -> SpokenSegment:
 def _typed(error: InferenceServerException) -> DubflowError:
     """An error of Triton's as one of ours; its class says whether trying again is worth it."""
     status = str(error.status() or "").removeprefix("StatusCode.")
+    message = str(error.message())
+    status = next((own for text, own in _MESSAGES.items() if text in message), status)
     code, headline, hint = _STATUSES.get(status, _NEVER)
-    return OurFault(code, f"{headline}: {error.message()}", hint, status=status)
+    return OurFault(code, f"{headline}: {message}", hint, status=status)
 
 
 def _pause(seconds: float, watch: Watch) -> None:
