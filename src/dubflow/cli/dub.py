@@ -52,7 +52,11 @@ def dub(
     keep_outside: Annotated[
         bool, typer.Option("--keep-outside", help="incontext: outside the face the clip's own pixels stay.")
     ] = False,
-    nfe: Annotated[int, typer.Option(min=1, max=128, help="Steps of the flow.")] = 16,
+    offload: Annotated[
+        str, typer.Option(help="incontext: what lies in main memory until used: none, part, block or layer.")
+    ] = "none",
+    storage: Annotated[str, typer.Option(help="incontext: the base's weights: as_loaded, fp8 or int8.")] = "as_loaded",
+    nfe: Annotated[int, typer.Option(min=1, max=128, help="diflow: steps of the flow.")] = 16,
     seed: Annotated[int, typer.Option(min=0, help="Same request and seed, same sound.")] = 0,
     temperature: Annotated[float, typer.Option(min=0, max=10, help="0 takes the likeliest tokens.")] = 1.0,
     background: Annotated[str, typer.Option(help="Between segments: silence or original.")] = "silence",
@@ -96,10 +100,14 @@ def dub(
     speaker: Any
     if chosen_engine == "incontext":
         from dubflow.dubbing.incontext_engine import IncontextEngine
+        from dubflow.incontext.backbone.memory import MemorySettings
 
+        memory = _right_use(lambda: validated(MemorySettings, {"offload": offload, "storage": storage}, "options"))
         changes: dict[str, Any] = {"keep_outside": True} if keep_outside else {}
         changes |= {} if stages is None else {"refine": None}
-        speaker = IncontextEngine.open(Path(model), adapter=adapter, preset=preset, changes=changes, allow=allow)
+        speaker = IncontextEngine.open(
+            Path(model), adapter=adapter, preset=preset, changes=changes, allow=allow, memory=memory
+        )
     else:
         from dubflow.dubbing.diflow_engine import DiflowEngine
 

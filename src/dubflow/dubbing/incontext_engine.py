@@ -26,6 +26,7 @@ from dubflow.faces.landmarks import Landmarker, MediaPipeLandmarker
 from dubflow.incontext.adapter.files import Adapter, read_adapter
 from dubflow.incontext.backbone.fingerprint import fingerprint
 from dubflow.incontext.backbone.loading import load_backbone
+from dubflow.incontext.backbone.memory import MemorySettings, arrange
 from dubflow.incontext.backbone.parts import Backbone
 from dubflow.incontext.inference.clips import ClipDubber, DubbedClip, SourceClip
 from dubflow.incontext.inference.face_region import face_weight
@@ -89,6 +90,7 @@ class IncontextEngine:
         preset: str | None = None,
         changes: dict[str, Any] | None = None,
         allow: bool = False,
+        memory: MemorySettings | None = None,
         device: str | None = None,
     ) -> Self:
         """The engine of a base (diffusers' folder or a published file) and an adapter on it.
@@ -97,6 +99,7 @@ class IncontextEngine:
             preset: run under this preset; by default under the one, and the settings, that the adapter records.
             changes: fields of :class:`InferenceSettings` that the caller sets.
             allow: run the adapter under settings it was not trained for, and say so.
+            memory: how a large base is held.
             device: by default a GPU where there is one.
 
         Raises:
@@ -109,7 +112,7 @@ class IncontextEngine:
         # In bfloat16 a CPU is slow, and a GPU has no room for more.
         dtype = torch.float32 if device == "cpu" else torch.bfloat16
         backbone = load_backbone(model, dtype=dtype, device=device)
-        plain = fingerprint(backbone.transformer)
+        plain = hashlib.sha256("".join(map(fingerprint, backbone.modules().values())).encode()).hexdigest()
         worn = None if adapter is None else read_adapter(adapter)
         settings, notices = _settings(backbone, worn, preset, changes or {}, allow)
         if worn is not None:
@@ -118,9 +121,10 @@ class IncontextEngine:
         if settings.refine is not None:
             upsampler = load_upsampler(model / "latent_upsampler", dtype=dtype, device=device)
         trained = None if worn is None else worn.metadata.world
+        name = engine_id(plain, fingerprint(backbone.transformer), settings)
         return cls(
-            ClipDubber(backbone, settings, upsampler=upsampler),
-            engine_id(plain, fingerprint(backbone.transformer), settings),
+            ClipDubber(arrange(backbone, memory or MemorySettings()), settings, upsampler=upsampler),
+            name,
             "embedded" if "embedded" in (trained, _world_of(model)) else "real",
             notices=notices,
         )
@@ -203,9 +207,12 @@ def _settings(
     metadata = AdapterMetadata() if worn is None else worn.metadata
     settings = running_settings(metadata, preset)
     settings = InferenceSettings.model_validate(settings.model_dump() | changes)
+    stages = 1 if settings.refine is None else 2
+    said = f"run as preset {settings.sampler_preset}: {len(settings.levels()) - 1} steps, {stages} stage(s), guidance "
+    told = (f"{said}{settings.guidance:g}",)
     if worn is None:
-        return settings, ("the base runs without an adapter; it was not trained to dub",)
-    return settings, metadata.check_use(use_of(settings, backbone), allow=allow)
+        return settings, (*told, "the base runs without an adapter; it was not trained to dub")
+    return settings, (*told, *metadata.check_use(use_of(settings, backbone), allow=allow))
 
 
 def _spoken(seen: SeenPicture, dubbed: DubbedClip) -> list[SpokenSegment]:

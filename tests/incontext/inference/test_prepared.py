@@ -90,3 +90,10 @@ def test_a_reference_of_the_wrong_kind_is_no_target() -> None:
     made = tokens()
     with pytest.raises(WrongUse, match=r"incontext\.token_shape"):
         made.with_targets(made.video.latents, made.audio.latents)
+
+
+def test_a_base_stored_in_8_bits_runs_as_the_plain_pass_does() -> None:
+    net, made, said = transformer(), tokens(), text()
+    net.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=torch.float32)
+    with torch.no_grad():
+        assert worst(PreparedPass(net, made, said, MaskScheme())(made), forward(net, made, said)) < 3e-5

@@ -68,8 +68,8 @@ def dub_latents(
     Args:
         source: the clips; their rate is ``settings.frame_rate``.
         seeds: one an item; an item's noise hangs on its own seed and size alone.
-        first: latents of the first frame ``[B, C, 1, H', W']`` to hold where ``settings.first_frame``; by default the
-            source's (the video encoder is causal: the first latent knows the first frame alone).
+        first: latents of a first frame ``[B, C, 1, H', W']`` to hold; without, the source's is held where
+            ``settings.first_frame`` (the video encoder is causal: the first latent knows the first frame alone).
 
     Raises:
         WrongUse: ``incontext.no_guidance_text``, ``incontext.cache_not_exact``, ``incontext.token_shape``.
@@ -144,7 +144,7 @@ def _held(source: ClipLatents, settings: InferenceSettings, first: Tensor | None
     """Which latents are given, ``[1, 1, F', 1, 1]``, and what they are, ``[B, C, F', H', W']``."""
     frames = source.video.shape[2]
     held = torch.zeros(1, 1, frames, 1, 1, dtype=torch.bool, device=source.video.device)
-    if settings.first_frame:
+    if settings.first_frame or first is not None:
         held[:, :, 0] = True
     given = source.video[:, :, :1] if first is None else first
     return held, given.expand(-1, -1, frames, -1, -1)
