@@ -40,6 +40,9 @@ def dub(
         str, typer.Option(help="Folder of a trained dubber, or `starter`; for incontext an LTX-2's folder or file.")
     ] = "starter",
     adapter: Annotated[Path | None, typer.Option(help="incontext: LoRA that was trained to dub.")] = None,
+    refiner: Annotated[
+        Path | None, typer.Option(help="incontext: a second LoRA, for the second stage alone (the distilled one).")
+    ] = None,
     preset: Annotated[
         str | None, typer.Option(help="incontext: how to run it; by default as the adapter was trained.")
     ] = None,
@@ -106,7 +109,7 @@ def dub(
         changes: dict[str, Any] = {"keep_outside": True} if keep_outside else {}
         changes |= {} if stages is None else {"refine": None}
         speaker = IncontextEngine.open(
-            Path(model), adapter=adapter, preset=preset, changes=changes, allow=allow, memory=memory
+            Path(model), adapter=adapter, preset=preset, changes=changes, allow=allow, refiner=refiner, memory=memory
         )
     else:
         from dubflow.dubbing.diflow_engine import DiflowEngine

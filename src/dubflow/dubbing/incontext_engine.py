@@ -30,7 +30,7 @@ from dubflow.incontext.backbone.memory import MemorySettings, arrange
 from dubflow.incontext.backbone.parts import Backbone
 from dubflow.incontext.inference.clips import ClipDubber, DubbedClip, SourceClip
 from dubflow.incontext.inference.face_region import face_weight
-from dubflow.incontext.inference.running import put_adapter, running_settings, use_of
+from dubflow.incontext.inference.running import add_refiner, put_adapter, running_settings, use_of
 from dubflow.incontext.inference.settings import InferenceSettings
 from dubflow.incontext.inference.upsampler import load_upsampler
 from dubflow.incontext.inference.windows import SpokenText, held
@@ -90,6 +90,7 @@ class IncontextEngine:
         preset: str | None = None,
         changes: dict[str, Any] | None = None,
         allow: bool = False,
+        refiner: Path | None = None,
         memory: MemorySettings | None = None,
         device: str | None = None,
     ) -> Self:
@@ -99,6 +100,7 @@ class IncontextEngine:
             preset: run under this preset; by default under the one, and the settings, that the adapter records.
             changes: fields of :class:`InferenceSettings` that the caller sets.
             allow: run the adapter under settings it was not trained for, and say so.
+            refiner: a second adapter, worn in the second stage alone (the distilled LoRA, in the released code).
             memory: how a large base is held.
             device: by default a GPU where there is one.
 
@@ -117,6 +119,10 @@ class IncontextEngine:
         settings, notices = _settings(backbone, worn, preset, changes or {}, allow)
         if worn is not None:
             put_adapter(backbone, worn)
+        if refiner is not None:
+            if settings.refine is None:
+                raise WrongUse("incontext.no_refinement", "One stage has no use for a second adapter.", "Leave it out.")
+            add_refiner(backbone, read_adapter(refiner))
         upsampler = None
         if settings.refine is not None:
             upsampler = load_upsampler(model / "latent_upsampler", dtype=dtype, device=device)

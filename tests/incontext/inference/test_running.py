@@ -16,7 +16,7 @@ from dubflow.incontext.adapter.metadata import AdapterMetadata
 from dubflow.incontext.backbone.folders import write_part
 from dubflow.incontext.backbone.tensor_file import facts_of
 from dubflow.incontext.forward import forward
-from dubflow.incontext.inference.running import put_adapter, running_settings, use_of
+from dubflow.incontext.inference.running import add_refiner, put_adapter, refining, running_settings, use_of
 from dubflow.incontext.inference.settings import SECTION, InferenceSettings
 from dubflow.incontext.inference.upsampler import load_upsampler
 from incontext.samples import backbone, text, tokens
@@ -80,6 +80,23 @@ def test_an_adapter_is_added_and_a_second_one_adds_to_it() -> None:
     for name in ("transformer_blocks.9.attn1.to_q", "transformer_blocks.0.ff.net.2"):
         with pytest.raises(BadInput, match=r"incontext\.adapter_misfit"):
             put_adapter(base, Adapter({name: one.pairs[LAYER]}))
+
+
+def test_a_refiner_is_worn_in_its_stage_alone_and_leaves_the_weights() -> None:
+    base = replace(backbone(), transformer=deepcopy(backbone().transformer))
+    with torch.no_grad():
+        plain = forward(base.transformer, tokens(), text()).video
+        add_refiner(base, adapter(3))
+        assert torch.equal(forward(base.transformer, tokens(), text()).video, plain)
+        with refining(base):
+            worn = forward(base.transformer, tokens(), text()).video
+        assert torch.equal(forward(base.transformer, tokens(), text()).video, plain)
+        fused = replace(backbone(), transformer=deepcopy(backbone().transformer))
+        put_adapter(fused, adapter(3))
+        assert torch.allclose(worn, forward(fused.transformer, tokens(), text()).video, atol=1e-5)
+        assert not torch.allclose(worn, plain, atol=1e-3)
+        with refining(fused):  # nothing beside it: nothing to wear
+            pass
 
 
 def test_an_upsampler_is_loaded_whole_or_refused(tmp_path: Path) -> None:

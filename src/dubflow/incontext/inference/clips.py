@@ -21,6 +21,7 @@ from dubflow.incontext.backbone.parts import Backbone
 from dubflow.incontext.backbone.text import TextCache, encode_text
 from dubflow.incontext.backbone.video import decode_video, encode_video
 from dubflow.incontext.inference.canvas import Canvas
+from dubflow.incontext.inference.running import refining
 from dubflow.incontext.inference.sampling import (
     ClipLatents,
     GuidedText,
@@ -161,7 +162,8 @@ class ClipDubber:
             larger = self._latents(canvas, own, window.length, sound)
             begun = None if first is None else encode_video(net, canvas.put(first))[None]
             rough = replace(made, video=upsampled(net, self._upsampler, made.video))
-            made = refine_latents(net, larger, rough, text, settings, [seed], first=begun, on_step=heard(steps))
+            with refining(net):
+                made = refine_latents(net, larger, rough, text, settings, [seed], first=begun, on_step=heard(steps))
         shown = canvas.back(decode_video(net, made.video[0])[: window.frames])
         voice, rate = decode_audio(net, made.audio[0])
         spoken = np.zeros(self._samples(window.frames, rate), np.float32)

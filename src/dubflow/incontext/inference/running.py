@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,6 +16,7 @@ from dubflow.incontext.backbone.parts import Backbone
 from dubflow.incontext.inference.settings import SECTION, InferenceSettings
 
 DEFAULT_PRESET = "paper"
+_REFINER = "refiner"
 
 
 def running_settings(metadata: AdapterMetadata, preset: str | None) -> InferenceSettings:
@@ -56,13 +59,55 @@ def use_of(settings: InferenceSettings, backbone: Backbone) -> UseSettings:
     )
 
 
+def add_refiner(backbone: Backbone, adapter: Adapter) -> None:
+    """Lay a second adapter beside the transformer's weights, for :func:`refining` alone.
+
+    The released code refines with the distilled LoRA on top of the dubbing one. The weights themselves stay as they
+    are, so that the first stage of the next window is not changed by rounding.
+
+    Raises:
+        BadInput: ``incontext.adapter_misfit``.
+    """
+    _check_fit(backbone, adapter)
+    weights = {
+        f"{module}.lora_{side}.weight": value
+        for module, pair in adapter.pairs.items()
+        for side, value in (("A", pair.a), ("B", pair.b))
+    }
+    backbone.transformer.load_lora_adapter(weights, prefix=None, adapter_name=_REFINER)
+    backbone.transformer.disable_lora()
+
+
+@contextmanager
+def refining(backbone: Backbone) -> Iterator[None]:
+    """Within, the transformer wears what :func:`add_refiner` laid beside it, if anything."""
+    transformer = backbone.transformer
+    if _REFINER not in (getattr(transformer, "peft_config", None) or {}):
+        yield
+        return
+    transformer.enable_lora()
+    try:
+        yield
+    finally:
+        transformer.disable_lora()
+
+
 @torch.no_grad()
 def put_adapter(backbone: Backbone, adapter: Adapter, strength: float = 1.0) -> None:
-    """Add an adapter to the transformer's weights, in place; a second one adds to the first (two stages want that).
+    """Add an adapter to the transformer's weights, in place; a second one adds to the first.
 
     Raises:
         BadInput: ``incontext.adapter_misfit`` for layers that this base does not have, or of other sizes.
     """
+    layers = _check_fit(backbone, adapter)
+    for name, pair in adapter.pairs.items():
+        weight = layers[name].weight
+        change = strength * (pair.b.to(weight.device, torch.float32) @ pair.a.to(weight.device, torch.float32))
+        weight.copy_((weight.to(torch.float32) + change).to(weight.dtype))
+
+
+def _check_fit(backbone: Backbone, adapter: Adapter) -> dict[str, Any]:
+    """The transformer's layers by name, once all that the adapter changes are there."""
     layers = dict(backbone.transformer.named_modules())
     for name, pair in adapter.pairs.items():
         layer = layers.get(name)
@@ -73,6 +118,4 @@ def put_adapter(backbone: Backbone, adapter: Adapter, strength: float = 1.0) -> 
                 f"The adapter changes {name} by {pair.b.shape[0]} x {pair.a.shape[1]}, it is {shape or 'not there'}.",
                 "Take the base that the adapter was trained on.",
             )
-        weight = layer.weight
-        change = strength * (pair.b.to(weight.device, torch.float32) @ pair.a.to(weight.device, torch.float32))
-        weight.copy_((weight.to(torch.float32) + change).to(weight.dtype))
+    return layers
