@@ -158,6 +158,39 @@ def logs(
         typer.echo(f"{name}: {line}")
 
 
+@app.command()
+def export(
+    package: Annotated[Path, typer.Argument(help="Folder of a package, or of a stored model.")],
+    out: Annotated[Path, typer.Option(help="New folder of the export.")],
+    version: Annotated[int, typer.Option(min=0, help="Of the registry; 0 for a model from none.")] = 0,
+    trusted_key: TrustedKeys = None,
+    licences: Licences = None,
+    preset: Annotated[str, typer.Option(help="Its section `serving`: instances and batching.")] = "tiny",
+    mounted_at: Annotated[
+        Path | None, typer.Option(help="Where the export will lie on the machine that serves.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check a package by dubbing the golden clip with it, and lay it out as a model repository for Triton."""
+    from dubflow.cli.model_packages import policy_of
+    from dubflow.config import load_preset
+    from dubflow.serving.exporting import export_package
+    from dubflow.serving.options import Tuning
+
+    made = export_package(
+        package,
+        out,
+        version,
+        trusted_keys=trusted_key or (),
+        policy=policy_of(licences),
+        settings=load_preset(preset, "serving", Tuning).triton,
+        mounted_at=mounted_at,
+    )
+    heard = "in-process" if made.triton_s is None else f"in-process and on Triton ({made.triton_s:g} s)"
+    text = f"{out}: version {made.version} of {made.engine}; the golden clip was dubbed {heard} (world: {made.world})"
+    say({"out": str(out), **made.model_dump(mode="json")}, as_json, text)
+
+
 def _answer_ready(found: ServingState, plan: StackPlan, as_json: bool) -> None:
     answer: dict[str, Any] = {"state": str(plan.directory), "serving": found.model_dump(mode="json")}
     current = found.current

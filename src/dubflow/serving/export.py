@@ -42,6 +42,7 @@ class Exported(Strict):
     languages: tuple[str, ...]
     heard: Heard = Field(description="The golden clip, dubbed without a server.")
     phones_wrong: float | None = Field(None, description="Phone error rate of it; None where it knows no English.")
+    triton_s: float | None = Field(None, description="Seconds of the same dub on a Triton; None where none was asked.")
     seconds: float = Field(ge=0, description="How long it took to load it and to dub.")
     made: str = Field(description="UTC, ISO 8601.")
 
