@@ -11,11 +11,15 @@ from hypothesis import strategies as st
 
 from dubflow.errors import BadInput, DubflowError, WrongUse
 from dubflow.gateway.jobs.job import Counts
-from dubflow.gateway.limits import Rate, Slots, admit, soft
+from dubflow.gateway.limits import Rate, Slots, admit, soft, too_many_uploads
 from dubflow.gateway.settings import GatewaySettings
 from gateway.api import running
 
 SETTINGS = GatewaySettings(state=Path("unused"), tolerance=0.02, tenant_jobs=3, queue_jobs=10, queue_wait_s=100)
+
+
+def _refuse(told: str) -> BadInput:
+    return BadInput("gateway.x", told)
 
 
 class Clock:
@@ -51,7 +55,7 @@ def test_tenants_do_not_share_a_bucket() -> None:
 
 
 def test_slots_come_back_however_they_are_left() -> None:
-    slots = Slots(2, "gateway.too_many_uploads", "uploads")
+    slots = Slots(2, too_many_uploads)
     with slots.one("a"), slots.one("a"):
         with slots.one("b"):
             pass
@@ -67,16 +71,16 @@ def test_slots_come_back_however_they_are_left() -> None:
 def test_a_soft_limit_is_silent_then_a_notice_then_an_error(limit: float, ratio: float) -> None:
     value = limit * ratio
     if value <= limit:
-        assert soft(value, limit, SETTINGS, "gateway.x", "It has") is None
+        assert soft(value, limit, SETTINGS, _refuse, "It has") is None
     elif value <= limit * 1.02:
-        assert "only a little more" in (soft(value, limit, SETTINGS, "gateway.x", "It has") or "")
+        assert "only a little more" in (soft(value, limit, SETTINGS, _refuse, "It has") or "")
     else:
         with pytest.raises(BadInput, match=r"gateway\.x"):
-            soft(value, limit, SETTINGS, "gateway.x", "It has")
+            soft(value, limit, SETTINGS, _refuse, "It has")
 
 
 def test_thirty_seconds_and_a_half_pass_where_thirty_are_the_limit() -> None:
-    notice = soft(30.4, 30.0, SETTINGS, "gateway.clip_too_long", "The clip has", " s")
+    notice = soft(30.4, 30.0, SETTINGS, _refuse, "The clip has", " s")
     assert notice == "The clip has 30.4 s; the limit is 30 s; taken all the same, it is only a little more"
 
 

@@ -26,7 +26,6 @@ STATUS: Mapping[str, int] = {
     "gateway.no_key": 401,
     "gateway.bad_key": 401,
     "gateway.missing_scope": 403,
-    "gateway.not_found": 404,
     "gateway.no_such_job": 404,
     "gateway.no_upload": 404,
     "gateway.no_consent": 404,
@@ -44,12 +43,9 @@ STATUS: Mapping[str, int] = {
     "gateway.too_many_jobs": 429,
     "gateway.too_many_uploads": 429,
     "gateway.too_many_streams": 429,
-    "gateway.not_implemented": 501,
     "gateway.overloaded": 503,
     "gateway.busy": 503,
     "gateway.database_busy": 503,
-    "gateway.stopping": 503,
-    "gateway.not_ready": 503,
     "gateway.disk_full": 507,
     "dubbing.cancelled": 409,
     "media.too_many_bytes": 413,
@@ -66,7 +62,6 @@ STATUS: Mapping[str, int] = {
 """Status by code, where the class alone does not say it."""
 
 _RETRY_AFTER_S = 5
-_BY_STATUS = {404: "gateway.no_route", 405: "gateway.method_not_allowed", 413: "gateway.too_large"}
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PATH = re.compile(r"(?<![\w:/.])/(?:[\w.@+ -]+/)+[\w.@+-]*")
 
@@ -177,13 +172,16 @@ async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if isinstance(error.__cause__, DubflowError):  # ours, raised while the framework read a body
         return await _dubflow(request, error.__cause__)
-    code = _BY_STATUS.get(error.status_code, "gateway.bad_request")
-    told = {
-        "gateway.no_route": ("There is nothing at this address.", "See /openapi.json for what there is."),
-        "gateway.method_not_allowed": ("This address does not take this method.", "See /openapi.json."),
-    }.get(code, ("The request does not read.", "See /openapi.json for what is expected."))
-    allowed = {} if not error.headers or "Allow" not in error.headers else {"allow": error.headers["Allow"]}
-    return answer(WrongUse(code, *told, **allowed), trace_of(request))
+    return answer(_of_the_framework(error), trace_of(request))
+
+
+def _of_the_framework(error: HTTPException) -> WrongUse:
+    if error.status_code == 404:
+        return WrongUse("gateway.no_route", "There is nothing at this address.", "See /openapi.json for what there is.")
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        return WrongUse("gateway.method_not_allowed", "This address knows no such method.", "", allow=allowed)
+    return WrongUse("gateway.bad_request", "The request does not read.", "See /openapi.json for what is expected.")
 
 
 def invalid(errors: Sequence[Any]) -> WrongUse:

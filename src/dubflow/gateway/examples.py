@@ -243,7 +243,7 @@ ERRORS: dict[str, tuple[int | None, str, str]] = {
         "Record consent for exactly this recording (POST /v1/consents), or choose a stock voice.",
     ),
     "gateway.too_much_text": (
-        422, "The texts have 12000 characters; the limit is 10000 characters.", "Send less at once: cut it into parts."
+        422, "The texts have 12000 characters; the limit is 10000 characters.", "Cut the clip into parts."
     ),
     "gateway.bad_event_id": (400, "Last-Event-ID is not a number.", "Send the last event's id back."),
     "gateway.empty_upload": (400, "The file has 0 bytes.", "Send the file as the body or part."),
@@ -268,7 +268,7 @@ ERRORS: dict[str, tuple[int | None, str, str]] = {
     "gateway.content_type": (None, "The body must be JSON.", "Send Content-Type: application/json."),
     "gateway.bad_range": (None, "The file has 48213 bytes; none of those asked for.", ""),
     "gateway.clip_too_long": (
-        422, "The clip has 75.2 s; the limit is 60 s.", "Send less at once: cut it into parts."
+        422, "The clip has 75.2 s; the limit is 60 s.", "Cut it into parts."
     ),
     "dubbing.text_too_long": (
         422, "'Good morning, ladies and gentlemen.' has 28 phones for 0.80 s; 25 a second is the most.",

@@ -79,11 +79,11 @@ class Slots:
     """A number at the same time, a tenant.
 
     Args:
-        code: of the refusal. what: in the plural, for people.
+        refuse: makes the refusal, from the number.
     """
 
-    def __init__(self, most: int, code: str, what: str) -> None:
-        self._most, self._code, self._what = most, code, what
+    def __init__(self, most: int, refuse: Callable[[int], WrongUse]) -> None:
+        self._most, self._refuse = most, refuse
         self._taken: Counter[str] = Counter()
         self._lock = threading.Lock()
 
@@ -98,16 +98,11 @@ class Slots:
         """Hold a slot for the length of a ``with`` block.
 
         Raises:
-            WrongUse: the code given.
+            WrongUse: as ``refuse`` says.
         """
         with self._lock:
             if self._taken[tenant] >= self._most:
-                raise WrongUse(
-                    self._code,
-                    f"{self._most} {self._what} at the same time are the limit.",
-                    "Wait for one to end.",
-                    retry_after_s=_SHORTEST_WAIT_S,
-                )
+                raise self._refuse(self._most)
             self._taken[tenant] += 1
         try:
             yield
@@ -116,6 +111,18 @@ class Slots:
                 self._taken[tenant] -= 1
                 if not self._taken[tenant]:
                     del self._taken[tenant]
+
+
+def too_many_uploads(most: int) -> WrongUse:
+    """The refusal of one more upload."""
+    told = f"{most} uploads at the same time are the limit."
+    return WrongUse("gateway.too_many_uploads", told, "Wait for one to end.", retry_after_s=_SHORTEST_WAIT_S)
+
+
+def too_many_streams(most: int) -> WrongUse:
+    """The refusal of one more event stream."""
+    told = f"{most} event streams at the same time are the limit."
+    return WrongUse("gateway.too_many_streams", told, "Wait for one to end.", retry_after_s=_SHORTEST_WAIT_S)
 
 
 def admit(counts: Counts, tenant: str, settings: GatewaySettings) -> None:
@@ -146,18 +153,23 @@ def admit(counts: Counts, tenant: str, settings: GatewaySettings) -> None:
         )
 
 
-def soft(value: float, limit: float, settings: GatewaySettings, code: str, what: str, unit: str = "") -> str | None:
+def soft(
+    value: float, limit: float, settings: GatewaySettings, refuse: Callable[[str], BadInput], what: str, unit: str = ""
+) -> str | None:
     """None within ``limit``, a notice a little above it (:attr:`GatewaySettings.tolerance`), an error beyond.
 
+    Args:
+        refuse: makes the error, from the words about it. what, unit: of the value, for people.
+
     Raises:
-        BadInput: ``code``.
+        BadInput: as ``refuse`` says.
     """
     if value <= limit:
         return None
     told = f"{what} {_number(value)}{unit}; the limit is {_number(limit)}{unit}"
     if value <= limit * (1 + settings.tolerance):
         return f"{told}; taken all the same, it is only a little more"
-    raise BadInput(code, f"{told}.", "Send less at once: cut it into parts.", value=value, limit=limit)
+    raise refuse(told)
 
 
 def _number(value: float) -> str:

@@ -12,7 +12,7 @@ from dubflow.gateway.consent import ConsentStore
 from dubflow.gateway.database import Database
 from dubflow.gateway.jobs.store import JobStore
 from dubflow.gateway.keys import KeyStore
-from dubflow.gateway.limits import Rate, Slots
+from dubflow.gateway.limits import Rate, Slots, too_many_streams, too_many_uploads
 from dubflow.gateway.metrics import Meters
 from dubflow.gateway.settings import GatewaySettings
 from dubflow.gateway.tables import migrate
@@ -68,8 +68,8 @@ def open_parts(settings: GatewaySettings) -> Parts:
         consents=ConsentStore(database),
         meters=Meters("gateway"),
         rate=Rate(settings.requests_a_minute, settings.burst),
-        uploading=Slots(settings.tenant_uploads, "gateway.too_many_uploads", "uploads"),
-        streaming=Slots(settings.tenant_streams, "gateway.too_many_streams", "event streams"),
+        uploading=Slots(settings.tenant_uploads, too_many_uploads),
+        streaming=Slots(settings.tenant_streams, too_many_streams),
     )
 
 

@@ -100,8 +100,7 @@ def said(asked: DubSubmission, settings: GatewaySettings, folder: Path) -> tuple
             "Cut the clip into parts.",
         )
     letters = sum(len(one.text) for one in segments)
-    limit, code = settings.text_characters, "gateway.too_much_text"
-    notice = soft(letters, limit, settings, code, "The texts have", " characters")
+    notice = soft(letters, settings.text_characters, settings, _too_much_text, "The texts have", " characters")
     return segments, notices if notice is None else [*notices, notice]
 
 
@@ -148,6 +147,10 @@ def job_request(
     plan = plan_segments(request.segments, request.language, length, request.dub_options())
     told = [*notices, *plan.notices, *(f"{one.text[:40]!r}: {n}" for one in plan.segments for n in one.notices)]
     return request.model_copy(update={"notices": tuple(told)})
+
+
+def _too_much_text(told: str) -> BadInput:
+    return BadInput("gateway.too_much_text", f"{told}.", "Cut the clip into parts.")
 
 
 def _cues(path: Path) -> tuple[tuple[SegmentText, ...], list[str]]:

@@ -208,7 +208,7 @@ def check_clip(media: MediaFacts, settings: GatewaySettings) -> list[str]:
     """
     if media.picture_s is None:
         raise BadInput("gateway.no_picture", "The clip has no picture.", "Send a video.")
-    notice = soft(media.seconds, settings.clip_seconds, settings, "gateway.clip_too_long", "The clip has", " s")
+    notice = soft(media.seconds, settings.clip_seconds, settings, _clip_too_long, "The clip has", " s")
     return [] if notice is None else [notice]
 
 
@@ -220,9 +220,17 @@ def check_reference(media: MediaFacts, settings: GatewaySettings) -> list[str]:
     """
     if not media.sound:
         raise BadInput("gateway.no_sound", "The recording of the voice has no sound.", "Send one that has.")
-    limit, code = settings.reference_seconds, "gateway.reference_too_long"
-    notice = soft(media.seconds, limit, settings, code, "The recording of the voice has", " s")
+    limit = settings.reference_seconds
+    notice = soft(media.seconds, limit, settings, _reference_too_long, "The recording of the voice has", " s")
     return [] if notice is None else [notice]
+
+
+def _clip_too_long(told: str) -> BadInput:
+    return BadInput("gateway.clip_too_long", f"{told}.", "Cut it into parts.")
+
+
+def _reference_too_long(told: str) -> BadInput:
+    return BadInput("gateway.reference_too_long", f"{told}.", "Cut it: some seconds are enough.")
 
 
 def _upload(row: dict[str, Any]) -> Upload:
