@@ -119,6 +119,8 @@ class IncontextEngine:
         settings, notices = _settings(backbone, worn, preset, changes or {}, allow)
         if worn is not None:
             put_adapter(backbone, worn)
+            if worn.connectors:
+                notices += (f"{len(worn.connectors)} changes of the adapter to the text connectors are left out",)
         if refiner is not None:
             if settings.refine is None:
                 raise WrongUse("incontext.no_refinement", "One stage has no use for a second adapter.", "Leave it out.")

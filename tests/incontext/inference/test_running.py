@@ -65,7 +65,7 @@ def test_an_adapter_is_run_as_it_was_trained_or_refused() -> None:
         trained.check_use(use_of(own, backbone("2.3")), allow=True)
 
 
-def test_an_adapter_is_added_and_a_second_one_adds_to_it() -> None:
+def test_an_adapter_is_added_and_one_for_another_base_is_refused() -> None:
     base = replace(backbone(), transformer=deepcopy(backbone().transformer))
     plain = base.transformer.get_submodule(LAYER).weight.clone()
     one, two = adapter(1), adapter(2)
@@ -74,11 +74,11 @@ def test_an_adapter_is_added_and_a_second_one_adds_to_it() -> None:
         assert not torch.equal(
             forward(base.transformer, tokens(), text()).video, forward(backbone().transformer, tokens(), text()).video
         )
-    put_adapter(base, two, 0.5)
-    expected = plain + one.pairs[LAYER].b @ one.pairs[LAYER].a + 0.5 * two.pairs[LAYER].b @ two.pairs[LAYER].a
+    put_adapter(base, two)
+    expected = plain + one.pairs[LAYER].b @ one.pairs[LAYER].a + two.pairs[LAYER].b @ two.pairs[LAYER].a
     assert torch.allclose(base.transformer.get_submodule(LAYER).weight, expected, atol=1e-5)
     for name in ("transformer_blocks.9.attn1.to_q", "transformer_blocks.0.ff.net.2"):
-        with pytest.raises(BadInput, match=r"incontext\.adapter_misfit"):
+        with pytest.raises(BadInput, match=r"incontext\.adapter_does_not_fit"):
             put_adapter(base, Adapter({name: one.pairs[LAYER]}))
 
 

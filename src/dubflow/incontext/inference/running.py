@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from dubflow.config import load_preset
-from dubflow.errors import BadInput
 from dubflow.incontext.adapter.files import Adapter
+from dubflow.incontext.adapter.fusing import fuse_live, with_loras
 from dubflow.incontext.adapter.metadata import AdapterMetadata, UseSettings
 from dubflow.incontext.backbone.parts import Backbone
 from dubflow.incontext.inference.settings import SECTION, InferenceSettings
@@ -59,6 +59,16 @@ def use_of(settings: InferenceSettings, backbone: Backbone) -> UseSettings:
     )
 
 
+@torch.no_grad()
+def put_adapter(backbone: Backbone, adapter: Adapter) -> None:
+    """Add an adapter to the transformer's weights, in place and for good.
+
+    Raises:
+        BadInput: ``incontext.adapter_does_not_fit``, ``incontext.version_mismatch``.
+    """
+    fuse_live(backbone.transformer, [(adapter, 1.0)], backbone.version)
+
+
 def add_refiner(backbone: Backbone, adapter: Adapter) -> None:
     """Lay a second adapter beside the transformer's weights, for :func:`refining` alone.
 
@@ -66,15 +76,9 @@ def add_refiner(backbone: Backbone, adapter: Adapter) -> None:
     are, so that the first stage of the next window is not changed by rounding.
 
     Raises:
-        BadInput: ``incontext.adapter_misfit``.
+        BadInput: as :func:`put_adapter`.
     """
-    _check_fit(backbone, adapter)
-    weights = {
-        f"{module}.lora_{side}.weight": value
-        for module, pair in adapter.pairs.items()
-        for side, value in (("A", pair.a), ("B", pair.b))
-    }
-    backbone.transformer.load_lora_adapter(weights, prefix=None, adapter_name=_REFINER)
+    with_loras(backbone.transformer, {_REFINER: (adapter, 1.0)}, backbone.version)
     backbone.transformer.disable_lora()
 
 
@@ -90,32 +94,3 @@ def refining(backbone: Backbone) -> Iterator[None]:
         yield
     finally:
         transformer.disable_lora()
-
-
-@torch.no_grad()
-def put_adapter(backbone: Backbone, adapter: Adapter, strength: float = 1.0) -> None:
-    """Add an adapter to the transformer's weights, in place; a second one adds to the first.
-
-    Raises:
-        BadInput: ``incontext.adapter_misfit`` for layers that this base does not have, or of other sizes.
-    """
-    layers = _check_fit(backbone, adapter)
-    for name, pair in adapter.pairs.items():
-        weight = layers[name].weight
-        change = strength * (pair.b.to(weight.device, torch.float32) @ pair.a.to(weight.device, torch.float32))
-        weight.copy_((weight.to(torch.float32) + change).to(weight.dtype))
-
-
-def _check_fit(backbone: Backbone, adapter: Adapter) -> dict[str, Any]:
-    """The transformer's layers by name, once all that the adapter changes are there."""
-    layers = dict(backbone.transformer.named_modules())
-    for name, pair in adapter.pairs.items():
-        layer = layers.get(name)
-        shape = None if layer is None else tuple(layer.weight.shape)
-        if layer is None or shape != (pair.b.shape[0], pair.a.shape[1]):
-            raise BadInput(
-                "incontext.adapter_misfit",
-                f"The adapter changes {name} by {pair.b.shape[0]} x {pair.a.shape[1]}, it is {shape or 'not there'}.",
-                "Take the base that the adapter was trained on.",
-            )
-    return layers
