@@ -14,30 +14,9 @@ from dubflow.errors import OurFault
 from dubflow.platform.steps.verbs import command_of
 from dubflow.platform.training_command import LAUNCHER_ENVIRONMENT, launcher_of, training_words
 from dubflow.platform.trainjobs import TrainJobSettings, job_name, run_train_job, train_job
+from schemas import strict
 
 WORDS = training_words("dubber", data="/d", codec="/c", out="/o", teacher="/t", steps=5, nodes=2, devices=4)
-
-
-def strict(schema: Any) -> Any:
-    """A schema as Kubernetes writes it, as JSON Schema that lets nothing unknown pass."""
-    if not isinstance(schema, dict):
-        return schema
-    made = {key: value for key, value in schema.items() if not key.startswith("x-kubernetes") and key != "nullable"}
-    if schema.get("x-kubernetes-int-or-string"):
-        made.pop("type", None)
-        made["anyOf"] = [{"type": "integer"}, {"type": "string"}]
-    if schema.get("nullable") and "type" in made:
-        made["type"] = [made["type"], "null"]
-    if "properties" in made:
-        made["properties"] = {name: strict(one) for name, one in made["properties"].items()}
-        if not schema.get("x-kubernetes-preserve-unknown-fields"):
-            made.setdefault("additionalProperties", False)
-    for key in ("items", "additionalProperties"):
-        if isinstance(made.get(key), dict):
-            made[key] = strict(made[key])
-    if made.get("format") in ("int32", "int64"):
-        del made["format"]
-    return made
 
 
 @pytest.fixture(scope="module")

@@ -118,4 +118,4 @@ def _lay_out(folder: Path, version: int, settings: TritonSettings, model: Path) 
         switch_on(repository, version)
         for path in repository.rglob(SERVED):
             write_json(path, json.loads(path.read_text(encoding="utf-8")) | {"folder": str(model)})
-        shutil.copytree(repository, folder / REPOSITORY)
+        shutil.copytree(repository, folder / REPOSITORY, ignore=shutil.ignore_patterns("__pycache__"))
