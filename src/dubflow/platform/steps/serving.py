@@ -80,9 +80,9 @@ def on_cluster(settings: DeploySettings) -> bool:
 def _on_server(export: Exported, name: str, within_s: float) -> dict[str, Any]:
     directory = Path(os.environ.get("DUBFLOW_GATEWAY_STATE") or default_directory())
     if not is_up(directory) or read_state(directory).model != name:
-        sys.stderr.write(
-            f"{MARK} no server of {name} runs here; nothing was deployed (dubflow serve up --name {name})\n"
-        )
+        told = f"no server of {name} runs here, and none is started: dubflow serve up --name {name}"
+        sys.stderr.write(f"{MARK} {told}
+")
         return {"where": "nowhere"}
     until = time.monotonic() + within_s
     while True:
