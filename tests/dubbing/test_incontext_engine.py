@@ -181,6 +181,7 @@ def adapter(path: Path, **metadata: Any) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_model_is_opened_under_its_adapters_settings(base: Path, tmp_path: Path) -> None:
     told = {"base_version": "2.0", "mask_scheme": "none", "sampler_preset": "tiny", "world": "embedded"}
     worn = adapter(tmp_path / "lora.safetensors", **told)

@@ -33,18 +33,17 @@ def test_levels_are_logit_normal_about_the_shift() -> None:
 
 
 def test_stretched_levels_cover_everything_and_some_are_uniform() -> None:
-    plain, _ = draw_levels(sources(3000), 3520)
-    levels, _ = draw_levels(sources(3000), 3520, LevelSettings(stretched=True))
-    assert float(plain.min()) > 0.05
-    assert 0 < float(levels.min()) < 0.02
+    plain, _ = draw_levels(sources(1000), 3520)
+    levels, _ = draw_levels(sources(1000), 3520, LevelSettings(stretched=True))
+    assert 0 < float(levels.min()) < 0.05 < float(plain.min())
     assert float(levels.max()) <= 1.0
-    uniform, _ = draw_levels(sources(3000), 3520, LevelSettings(stretched=True, uniform_share=1.0))
-    assert float(uniform.mean()) == pytest.approx(0.5, abs=0.03)
+    uniform, _ = draw_levels(sources(1000), 3520, LevelSettings(stretched=True, uniform_share=1.0))
+    assert float(uniform.mean()) == pytest.approx(0.5, abs=0.05)
     assert float(uniform.min()) >= 1e-3
     # Without the uniform share the median is that of the logistic, stretched.
-    none, _ = draw_levels(sources(3000), 3520, LevelSettings(stretched=True, uniform_share=0.0))
+    none, _ = draw_levels(sources(1000), 3520, LevelSettings(stretched=True, uniform_share=0.0))
     low, high, middle = (torch.sigmoid(torch.tensor(shift_of(3520) + z)).item() for z in (-2.5758, 3.0902, 0.0))
-    assert float(none.median()) == pytest.approx((middle - low) / (high - low), abs=0.02)
+    assert float(none.median()) == pytest.approx((middle - low) / (high - low), abs=0.04)
 
 
 def test_tokens_may_be_counted_up_to_a_limit() -> None:

@@ -33,7 +33,7 @@ def dubbed(clip: SourceClip, words: str = "un deux trois", version: Version = "2
     return ClipDubber(backbone(version), chosen).dub(clip, [SpokenText(words, 0, len(clip.frames))], "fr", 7)
 
 
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=4)
 @given(frames=st.integers(1, 40), short=st.integers(-900, 900))
 def test_what_comes_out_is_as_long_as_what_went_in(frames: int, short: int) -> None:
     clip = source(frames, samples=max(1, 640 * frames + short))

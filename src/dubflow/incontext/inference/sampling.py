@@ -113,6 +113,7 @@ def refine_latents(
     return _denoised(backbone, source, start, text, settings, levels, refine.guidance, held, True, on_step)
 
 
+@torch.no_grad()
 def upsampled(backbone: Backbone, upsampler: Any, latents: Tensor) -> Tensor:
     """Normalised latents ``[B, C, F', H', W']`` at twice the width and height, by diffusers' LTX-2 latent upsampler.
 
