@@ -49,6 +49,7 @@ EVENTS = Table(
     Index("consents_of_tenant", "tenant", "consent"),
 )
 STEPS: dict[int, Step] = {}
+_HINT = "Record consent for exactly this recording (POST /v1/consents), or choose a stock voice."
 
 # What was recorded stays recorded, whoever holds a connection.
 _KEPT = {
@@ -196,15 +197,24 @@ class ConsentStore:
         """
         found = self.get(tenant, consent)
         terms = found.terms
-        if found.revoked is not None:
-            raise _refused("revoked", consent, f"was revoked on {found.revoked:%Y-%m-%d}")
-        if terms.expires.timestamp() * 1000 <= self.database.now_ms():
-            raise _refused("expired", consent, f"expired on {terms.expires:%Y-%m-%d}")
-        if terms.reference_sha256 != reference_sha256:
-            raise _refused("other_recording", consent, "was given for another recording, not for these bytes")
         spoken = language.partition("-")[0]
+        if found.revoked is not None:
+            day = f"{found.revoked:%Y-%m-%d}"
+            raise BadInput("gateway.consent_revoked", f"The consent {consent} was revoked on {day}.", _HINT)
+        if terms.expires.timestamp() * 1000 <= self.database.now_ms():
+            day = f"{terms.expires:%Y-%m-%d}"
+            raise BadInput("gateway.consent_expired", f"The consent {consent} expired on {day}.", _HINT)
+        if terms.reference_sha256 != reference_sha256:
+            raise BadInput(
+                "gateway.consent_other_recording",
+                f"The consent {consent} was given for another recording, not for these bytes.",
+                _HINT,
+            )
         if "*" not in terms.languages and spoken not in terms.languages:
-            raise _refused("other_language", consent, f"is for {', '.join(terms.languages)}, not for {spoken!r}")
+            agreed = ", ".join(terms.languages)
+            raise BadInput(
+                "gateway.consent_other_language", f"The consent {consent} is for {agreed}, not for {spoken!r}.", _HINT
+            )
         return found
 
     def _append(self, consent: str, tenant: str, action: str, key_id: str, content: str, at_ms: int) -> None:
@@ -301,13 +311,4 @@ def _consent(rows: list[Any]) -> Consent:
         recorded=events[0].at,
         revoked=next((one.at for one in events if one.action == "revoked"), None),
         history=tuple(events),
-    )
-
-
-def _refused(why: str, consent: str, problem: str) -> BadInput:
-    return BadInput(
-        f"gateway.consent_{why}",
-        f"The consent {consent} {problem}.",
-        "Record consent for exactly this recording (POST /v1/consents), or choose a stock voice.",
-        consent=consent,
     )
