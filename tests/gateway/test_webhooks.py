@@ -32,6 +32,7 @@ from dubflow.gateway.webhooks import ATTEMPTS, DELIVERY, SIGNATURE, Webhooks, si
 from jobs_room import Clock, request, tables
 
 SECRET = b"a secret of tests"
+_DRIPS = 400
 
 
 class Receiver(ThreadingHTTPServer):
@@ -40,7 +41,7 @@ class Receiver(ThreadingHTTPServer):
     def __init__(self, context: ssl.SSLContext | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.got: list[tuple[str, dict[str, str], bytes]] = []
-        self.status, self.headers, self.drip = 204, {}, 0.0
+        self.status, self.headers, self.drip, self.dripped = 204, {}, 0.0, 0
         if context is not None:
             self.socket = context.wrap_socket(self.socket, server_side=True)
 
@@ -62,7 +63,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.got.append((self.path, dict(self.headers), body))
         if self.server.drip:
             try:
-                for _ in range(200):  # a header that never ends
+                for self.server.dripped in range(1, _DRIPS + 1):  # a line that does not end
                     self.wfile.write(b"X")
                     time.sleep(self.server.drip)
             except OSError:
@@ -161,6 +162,7 @@ def test_a_receiver_that_keeps_us_waiting_is_left(database: Database) -> None:
         assert webhooks.deliver_due() == 0
         assert rows(database)[0].why == "gateway.webhook_unreachable"
         assert rows(database)[0].state == "waiting"
+    assert 0 < server.dripped < _DRIPS, "cut off, not waited for to the end"
 
 
 def test_a_delivery_whose_process_died_is_taken_over_and_nobody_elses(database: Database, clock: Clock) -> None:

@@ -145,6 +145,26 @@ def test_a_cancel_reaches_the_engine_and_leaves_nothing(room: Room) -> None:
     assert room.objects.listing("jobs") == []
 
 
+def test_a_cancel_at_the_last_moment_still_holds(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything is stored when it comes, and nothing may be shown."""
+    job = room.submit()
+    put, stored = room.objects.put, []
+
+    def put_and_cancel(key: str, content: Any) -> Any:
+        fact = put(key, content)
+        stored.append(key)
+        if len(stored) == 5:
+            room.store.cancel("acme", job)
+        return fact
+
+    monkeypatch.setattr(room.objects, "put", put_and_cancel)
+    room.worker().run(once=True)
+    assert len(stored) == 5
+    found = room.store.get("acme", job)
+    assert (found.state, found.result) == ("cancelled", None)
+    assert room.objects.listing("jobs") == []
+
+
 def test_who_watches_sees_stages_and_an_estimate(room: Room) -> None:
     room.engine.seconds = 1.5
     job = room.submit()
