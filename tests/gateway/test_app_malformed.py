@@ -185,6 +185,7 @@ def test_a_message_has_no_path_of_this_machine() -> None:
     assert told["message"].startswith("There is no file ab12.")
     assert "\x1b" not in told["message"]
     assert "\n" not in told["message"]
+    assert content_of(BadInput("a.b", "", "GET /v1/dubs lists yours."))["hint"] == "GET /v1/dubs lists yours."
 
 
 def _nonsense(dice: random.Random, key: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import http.client
 import itertools
@@ -175,6 +176,24 @@ def test_a_client_that_goes_away_leaves_nothing(tmp_path: Path) -> None:
             time.sleep(0.02)
         assert not list(api.settings.spool.iterdir())
         assert api.parts.uploading.taken == 0
+
+
+def test_a_client_that_does_not_read_is_let_go(tmp_path: Path) -> None:
+    with running(tmp_path, send_idle_s=0.3) as api, listening_server(api.app, api.settings) as port:
+        idle = socket.socket()
+        idle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        idle.connect(("127.0.0.1", port))
+        idle.settimeout(10)
+        head = f"GET /openapi.json HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.keys['one']}\r\n\r\n"
+        asked = 200  # several answers, more than the connection can hold
+        idle.sendall(head.encode() * asked)
+        time.sleep(1.0)
+        got = b""
+        with contextlib.suppress(ConnectionResetError):
+            while piece := idle.recv(2**20):
+                got += piece
+        idle.close()
+        assert 0 < got.count(b"HTTP/1.1 200") < asked
 
 
 def _begun(port: int, api: Api, length: str, body: bytes) -> socket.socket:

@@ -12,6 +12,7 @@ from typing import Any
 
 from fastapi import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from dubflow.errors import BadInput, WrongUse
 from dubflow.gateway.jobs.result import OutputFile
@@ -47,7 +48,22 @@ async def deliver(request: Request, files: Objects, file: OutputFile, name: str)
     headers["Content-Length"] = str(stop - first)
     # Opened before anything is answered: what is gone must be told, not begun.
     source = await on_disk(_opened, files, file)
-    return StreamingResponse(_pieces(source, first, stop), 200 if whole else 206, headers, file.media_type)
+    return _Sent(source, first, stop, 200 if whole else 206, headers, file.media_type)
+
+
+class _Sent(StreamingResponse):
+    """A part of an open file, which is closed however the sending ends."""
+
+    def __init__(self, source: Any, first: int, stop: int, status: int, headers: dict[str, str], kind: str) -> None:
+        super().__init__(_pieces(source, first, stop), status, headers, kind)
+        self._source = source
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._source.close()
 
 
 def _span(request: Request, file: OutputFile) -> tuple[int, int]:
@@ -83,13 +99,10 @@ def _opened(files: Objects, file: OutputFile) -> Any:
 
 
 async def _pieces(source: Any, first: int, stop: int) -> AsyncIterator[bytes]:
-    try:
-        await on_disk(source.seek, first)
-        while first < stop:
-            piece = await on_disk(source.read, min(_CHUNK, stop - first))
-            if not piece:
-                return
-            first += len(piece)
-            yield bytes(piece)
-    finally:
-        source.close()
+    await on_disk(source.seek, first)
+    while first < stop:
+        piece = await on_disk(source.read, min(_CHUNK, stop - first))
+        if not piece:
+            return
+        first += len(piece)
+        yield bytes(piece)

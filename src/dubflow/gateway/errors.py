@@ -63,7 +63,7 @@ STATUS: Mapping[str, int] = {
 
 _RETRY_AFTER_S = 5
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_PATH = re.compile(r"(?<![\w:/.])/(?:[\w.@+ -]+/)+[\w.@+-]*")
+_PATH = re.compile(r"(?<![\w:/.])/(?!v1/)(?:[\w.@+ -]+/)+[\w.@+-]*")
 
 _log = logging.getLogger("dubflow.gateway")
 

@@ -21,7 +21,9 @@ from dubflow.gateway.settings import GatewaySettings
 
 MEDIA_TYPE = "text/event-stream"
 HEADERS = {"X-Accel-Buffering": "no"}  # proxies that collect answers would hold events back
-_LOOK_S = 0.2
+_LOOK_S = 0.1
+_SLOWEST_LOOK_S = 1.0
+_SLOWER = 1.3
 _RETRY_MS = 1000
 _MOST_DIGITS = 15
 
@@ -40,10 +42,11 @@ async def stream(
 
     Args:
         look: what is new after an event. shown: what a client is told of an event. after: last event it has seen.
-        pause_s: between two looks.
+        pause_s: between two looks while something changes; they grow longer while nothing does.
     """
     yield f"retry: {_RETRY_MS}\n\n".encode()
     began = spoke = time.monotonic()
+    pause = pause_s
     while True:
         try:
             found = await look(after)
@@ -64,7 +67,8 @@ async def stream(
         if now - spoke > settings.heartbeat_s:
             spoke = now
             yield b": still here\n\n"
-        await anyio.sleep(pause_s)
+        pause = pause_s if found else min(_SLOWEST_LOOK_S, pause * _SLOWER, settings.heartbeat_s)
+        await anyio.sleep(pause)
 
 
 def last_event(header: str | None) -> int:

@@ -1,4 +1,4 @@
-"""Around every request: bounds on its body, on the time both sides take, headers on every answer, no stack to anybody.
+"""Around every request: bounds on its body in bytes and time, headers on every answer, no stack to anybody.
 
 A body is bounded while it is read (:class:`Bounds`), so a header that lies changes nothing; routes that take uploads
 lift the bounds with :func:`allow`. The framework never sees an unexpected exception: it becomes ``gateway.internal``.
@@ -79,9 +79,7 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
-            # A client that does not read what it asked for must not hold us for ever.
-            async with asyncio.timeout(self.settings.send_idle_s):
-                await send(message)
+            await send(message)
 
         self.open += 1
         try:

@@ -19,7 +19,7 @@ from typing import Any, Literal, get_args
 
 from sqlalchemy import BigInteger, Column, Index, LargeBinary, MetaData, String, Table, insert, select, update
 
-from dubflow.errors import BadInput, WrongUse
+from dubflow.errors import BadInput, OurFault, WrongUse
 from dubflow.gateway.database import Database, Step
 
 Scope = Literal["submit", "read", "admin", "promote"]
@@ -185,7 +185,12 @@ class KeyStore:
             for identity, used in uses.items():
                 connection.execute(update(KEYS).where(KEYS.c.id == identity).values(used_ms=used))
 
-        self.database.write(note)
+        try:
+            self.database.write(note)
+        except OurFault:
+            with self._lock:
+                self._uses = uses | self._uses
+            raise
         return len(uses)
 
 

@@ -1,7 +1,7 @@
-"""uvicorn as we run it: one process, strict about how long a request's head may take.
+"""uvicorn as we run it: one process, strict about how long a client may take to send a head or to read an answer.
 
-uvicorn waits for ever for the rest of a head that a client has begun; :class:`PatientProtocol` ends such connections,
-and answers what is no HTTP in the form that every other error has.
+uvicorn waits for ever for the rest of a head that a client has begun, and for a client that does not read what it asked
+for; :class:`PatientProtocol` ends such connections, and answers what is no HTTP in the form that every other error has.
 """
 
 from __future__ import annotations
@@ -36,11 +36,16 @@ _TOO_MANY = {
 
 
 class PatientProtocol(H11Protocol):
-    """HTTP/1.1 whose heads must come within :attr:`head_s` seconds, over :attr:`most` connections at the most."""
+    """HTTP/1.1 whose heads must come within :attr:`head_s` seconds, over :attr:`most` connections at the most.
+
+    A client that takes nothing off a full connection for :attr:`read_s` seconds is let go.
+    """
 
     head_s = 10.0
+    read_s = 60.0
     most = 1024
     _head: asyncio.TimerHandle | None = None
+    _reader: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first head; refuse where there are too many connections already."""
@@ -66,7 +71,19 @@ class PatientProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
         self._stop_waiting()
+        self._stop_watching()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """What the client has not read fills the connection. Closing would wait for it to read; this does not."""
+        super().pause_writing()
+        self._stop_watching()
+        self._reader = self.loop.call_later(self.read_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client reads."""
+        self._stop_watching()
+        super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
@@ -95,6 +112,11 @@ class PatientProtocol(H11Protocol):
     def _wait_for_head(self) -> None:
         self._stop_waiting()
         self._head = self.loop.call_later(self.head_s, self.transport.abort)
+
+    def _stop_watching(self) -> None:
+        if self._reader is not None:
+            self._reader.cancel()
+            self._reader = None
 
     def _stop_waiting(self) -> None:
         if self._head is not None:
@@ -127,7 +149,8 @@ def listening(settings: GatewaySettings) -> socket.socket:
 def server_of(app: ASGIApp, settings: GatewaySettings) -> uvicorn.Server:
     """A server for ``app``; ``server.run(sockets=[listening(settings)])`` runs it."""
     most = settings.connections + _SPARE_CONNECTIONS
-    protocol: Any = type("Protocol", (PatientProtocol,), {"head_s": settings.headers_s, "most": most})
+    patience = {"head_s": settings.headers_s, "read_s": settings.send_idle_s, "most": most}
+    protocol: Any = type("Protocol", (PatientProtocol,), patience)
     config = uvicorn.Config(
         app,
         http=protocol,

@@ -17,7 +17,7 @@ MEBI = 2**20
 class GatewaySettings(BaseSettings):
     """Of one deployment: gateway and workers read the same."""
 
-    model_config = SettingsConfigDict(env_prefix="DUBFLOW_GATEWAY_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="DUBFLOW_GATEWAY_", extra="forbid", frozen=True)
 
     # Where things lie and who is asked.
     state: Path = Field(

@@ -115,9 +115,8 @@ class UploadStore:
             return None
 
     def add(self, tenant: str, received: Received, media: MediaFacts) -> Upload:
-        """Keep a file; its bytes first, so that a key always leads to a file."""
+        """Keep a file. Its row comes first, so that :meth:`sweep` finds what a killed process leaves."""
         key, now = key_of(tenant, received.sha256), self.database.now_ms()
-        self.files.put(f"{_FOLDER}/{key}", received.path)
         row = {
             "key": key,
             "tenant": tenant,
@@ -138,6 +137,7 @@ class UploadStore:
             self.database.write(write)
         except IntegrityError:  # the same file, uploaded twice at the same time
             self.database.write(write)
+        self.files.put(f"{_FOLDER}/{key}", received.path)
         return _upload(row)
 
     def get(self, tenant: str, key: str) -> Upload:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from dubflow.dubbing.request import SELF
 from dubflow.errors import WrongUse
@@ -20,7 +20,7 @@ from dubflow.gateway.errors import trace_of
 from dubflow.gateway.events import HEADERS, MEDIA_TYPE, last_event, stream
 from dubflow.gateway.jobs.job import ENDED, JobEvent, JobState
 from dubflow.gateway.jobs.request import JobRequest
-from dubflow.gateway.limits import admit
+from dubflow.gateway.limits import Slots, admit
 from dubflow.gateway.parts import Parts, parts_of
 from dubflow.gateway.receiving import receive_form
 from dubflow.gateway.routes.uploads import FORM, keep, kind_of
@@ -114,18 +114,12 @@ async def follow(
     job = await reading(parts.jobs.get, caller.tenant, dub)
     if job.state in ENDED and after >= job.revision:
         return Response(status_code=204)  # a client that is told so does not come back
-    slot = ExitStack()
-    slot.enter_context(parts.streaming.one(caller.tenant))
 
     async def look(number: int) -> tuple[JobEvent, ...]:
         return await reading(parts.jobs.watch, caller.tenant, dub, number)
 
-    async def events() -> AsyncIterator[bytes]:
-        with slot:
-            async for event in stream(look, _shown, min(after, job.revision), parts.settings):
-                yield event
-
-    return _Held(events(), slot)
+    events = stream(look, _shown, min(after, job.revision), parts.settings)
+    return _Held(events, parts.streaming, caller.tenant)
 
 
 @router.post("/{dub}/cancel", summary="Cancel a dub")
@@ -151,14 +145,15 @@ class _Asked:
 
 
 class _Held(StreamingResponse):
-    """Event stream that gives its slot back even where it was never begun."""
+    """An event stream, which holds one of its tenant's slots while it is sent."""
 
-    def __init__(self, content: AsyncIterator[bytes], slot: ExitStack) -> None:
+    def __init__(self, content: AsyncIterator[bytes], slots: Slots, tenant: str) -> None:
         super().__init__(content, media_type=MEDIA_TYPE, headers=HEADERS)
-        self._slot = slot
+        self._slots, self._tenant = slots, tenant
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        with self._slot:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it; refused where the tenant has no slot left, before anything is sent."""
+        with self._slots.one(self._tenant):
             await super().__call__(scope, receive, send)
 
 
