@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from dubflow.cli.keys import app
 from dubflow.errors import BadInput, WrongUse
 from dubflow.gateway.database import Database
 from dubflow.gateway.keys import SCOPES, KeyStore
@@ -181,3 +185,29 @@ def test_every_scope_is_used_somewhere(asked: Api) -> None:
             if answer.status_code == 403:
                 hints |= {one for one in SCOPES if f"'{one}'" in answer.json()["message"]}
     assert hints == set(SCOPES)
+
+
+def test_the_verbs_make_list_and_end_keys(tmp_path: Path) -> None:
+    def verb(*words: str, code: int = 0) -> dict[str, Any]:
+        answer = CliRunner().invoke(app, [*words, "--state", str(tmp_path), "--json"])
+        assert answer.exit_code == code, answer.output
+        found: dict[str, Any] = json.loads(answer.output) if answer.output else {"error": answer.exception}
+        return found
+
+    create = ("create", "--tenant", "studio", "--scopes", "submit, read")
+    assert verb(*create, "--dry-run") == {"dry_run": True, "tenant": "studio", "scopes": ["read", "submit"]}
+    assert verb("list") == {"keys": []}
+    made = verb(*create, "--name", "editing", "--days", "30")
+    (listed,) = verb("list")["keys"]
+    assert made["key"].startswith(f"dubflow_{listed['id']}_")
+    assert "key" not in listed
+    assert verb("list", "--tenant", "other") == {"keys": []}
+    database = Database(f"sqlite:///{tmp_path}/gateway.db")
+    KeyStore(database).check(made["key"])
+    assert verb("revoke", listed["id"], "--dry-run")["revoked"] is None
+    assert verb("revoke", listed["id"])["revoked"] is not None
+    with pytest.raises(WrongUse, match=r"gateway\.bad_key"):
+        KeyStore(database).check(made["key"])
+    database.close()
+    wrong = verb("create", "--tenant", "studio", "--scopes", "root", code=1)["error"]
+    assert isinstance(wrong, WrongUse)
