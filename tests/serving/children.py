@@ -20,7 +20,8 @@ def serve_until_killed(root: Path) -> None:
     switch_on(root / "models", 1, (FRONT,))  # the front alone: it is there in a moment
     control = Control(server.grpc, root, root / "models")
     control._load(FRONT)
-    print(server.pid, flush=True)
+    sys.stdout.write(f"{server.pid}\n")
+    sys.stdout.flush()
     while True:
         time.sleep(1)
 

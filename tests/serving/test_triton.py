@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -124,7 +125,7 @@ def in_two(job: Job) -> Job:
 
 def longer(job: Job) -> Job:
     """The job with so many steps that the denoiser is busy for a while."""
-    return replace(job, options=job.options.model_copy(update={"steps": 128}))
+    return replace(job, options=job.options.model_copy(update={"steps": 64}))
 
 
 def eventually(holds: Callable[[], bool]) -> bool:
@@ -150,7 +151,7 @@ def test_it_speaks_exactly_as_in_process(serving: Serving, in_process: DiflowEng
 
 def test_stages_come_in_order_and_shares_only_rise(serving: Serving, job: Job) -> None:
     listener, engine = Listener(), serving.engine()
-    engine.speak([engine.look(job)], listener)
+    engine.speak([engine.look(longer(job))], listener)
     stages = [stage for stage, _ in listener.heard]
     shares = [share for _, share in listener.heard]
     assert stages == sorted(stages, key=("looking", "speaking").index)
@@ -188,7 +189,7 @@ def test_many_who_leave_at_once_do_not_kill_the_server(serving: Serving, job: Jo
 def test_segments_of_several_jobs_share_a_batch(serving: Serving, job: Job) -> None:
     before = serving.control.statistics("diflow_denoiser", 1)
     (segment,) = job.segments
-    jobs = [replace(longer(job), segments=(replace(segment, stop=segment.stop - less),)) for less in range(5)]
+    jobs = [replace(longer(job), segments=(replace(segment, stop=segment.stop - less),)) for less in range(4)]
     engine = serving.engine()
     spoken = engine.speak([engine.look(one) for one in jobs])
     assert [len(one[0].waveform) for one in spoken] == [640 * one.segments[0].frames for one in jobs]
@@ -255,7 +256,12 @@ def test_versions_come_and_go_beside_one_another(serving: Serving, job: Job) -> 
     serving.control.reload(2)
     assert len(second.speak([second.look(job)])) == 1
 
-    serving.control.unload(2)
+    listener = Listener()
+    with ThreadPoolExecutor(1) as pool:
+        last = pool.submit(second.speak, [second.look(longer(job))], listener)
+        assert eventually(lambda: any(stage == "speaking" for stage, _ in listener.heard))
+        serving.control.unload(2)
+        assert len(last.result()[0]) == 1  # what was begun was finished
     assert (serving.control.is_ready(1), serving.control.is_ready(2)) == (True, False)
     with pytest.raises(OurFault) as gone:
         second.speak([second.look(job)])

@@ -13,7 +13,7 @@ from typing import Any
 
 from dubflow.errors import OurFault
 from dubflow.serving.launcher import GRPC_HEADER, read_key
-from dubflow.serving.repository import MODELS, number_of, switch_off, switch_on, versions_on
+from dubflow.serving.repository import FRONT, MODELS, number_of, switch_off, switch_on, versions_on
 
 _LOOK_S = 0.05
 _ANSWER_S = 10.0
@@ -22,10 +22,11 @@ _ANSWER_S = 10.0
 class Control:
     """The admin API of the server at ``grpc`` (HOST:PORT), whose key lies in ``folder``."""
 
-    def __init__(self, grpc: str, folder: Path, repository: Path, *, load_s: float = 180) -> None:
+    def __init__(self, grpc: str, folder: Path, repository: Path, *, load_s: float = 180, drain_s: float = 30) -> None:
         import tritonclient.grpc
 
-        self._repository, self._load_s = Path(repository).absolute(), load_s
+        self._repository = Path(repository).absolute()
+        self._load_s, self._drain_s = load_s, drain_s
         self._headers = {GRPC_HEADER: read_key(folder)}
         self._client = tritonclient.grpc.InferenceServerClient(grpc)
 
@@ -61,8 +62,9 @@ class Control:
                 self._load(name)
             else:
                 self._call("serving.not_unloaded", self._client.unload_model, name)
-            # A front that is not ready any more may still lead jobs through its parts.
             self._await(name, version, ready=False)
+            if name == FRONT and len(names) > 1:
+                self._drain(name, version)
 
     def reload(self, version: int, names: Sequence[str] = MODELS) -> None:
         """End and load a version, or those of its models whose process died: nothing else heals them.
@@ -106,15 +108,19 @@ class Control:
         except tritonclient.utils.InferenceServerException:
             return False
 
-    def _is_gone(self, name: str, version: int) -> bool:
-        """Whether nothing of it runs: neither ready nor finishing what it has begun."""
-        index = self._call("serving.not_unloaded", self._client.get_model_repository_index)
-        own = [one.state for one in index.models if (one.name, one.version) == (name, str(number_of(version)))]
-        return not {"READY", "UNLOADING"} & set(own)
+    def _drain(self, name: str, version: int) -> None:
+        """Let a front that takes no more jobs lead those it has through its parts; a dead one never ends them."""
+        until = time.monotonic() + self._drain_s
+        while time.monotonic() < until:
+            index = self._call("serving.not_unloaded", self._client.get_model_repository_index)
+            own = {one.state for one in index.models if (one.name, one.version) == (name, str(number_of(version)))}
+            if "UNLOADING" not in own:
+                return
+            time.sleep(_LOOK_S)
 
     def _await(self, name: str, version: int, *, ready: bool) -> None:
         until = time.monotonic() + self._load_s
-        while not (self._is_ready(name, version) if ready else self._is_gone(name, version)):
+        while self._is_ready(name, version) != ready:
             if time.monotonic() > until:
                 code, verb = ("serving.not_loaded", "load") if ready else ("serving.not_unloaded", "unload")
                 raise OurFault(code, f"{name} {version} did not {verb} within {self._load_s:g} s.", "See triton.log.")

@@ -150,7 +150,7 @@ class _Call:
             )
             return self._spoken(job, watch)
         except InferenceServerException as error:
-            raise _typed(error) from error
+            raise _typed(self._told() or error) from error
         finally:
             # A stream that is closed tells the server that nobody waits any more.
             with contextlib.suppress(InferenceServerException):
@@ -159,6 +159,15 @@ class _Call:
 
     def _heard(self, result: Any, error: InferenceServerException | None) -> None:
         self._answers.put((result, error))
+
+    def _told(self) -> InferenceServerException | None:
+        """The error that ended the stream: a client that sends afterwards is told only that it has ended."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                _, error = self._answers.get(timeout=_LOOK_S)
+                if error is not None:
+                    return error
+        return None
 
     def _spoken(self, job: Job, watch: Watch) -> list[SpokenSegment]:
         spoken: dict[int, SpokenSegment] = {}
