@@ -37,6 +37,7 @@ from dubflow.gateway.drift import (
 from dubflow.gateway.drift_measuring import Sample, face_of, measure, noise_of, reference_of, sound_of, speaker_distance
 from dubflow.gateway.stock_voices import STOCK, stock_voice
 from dubflow.media.decode import read_audio
+from dubflow.registry.package.diflow import DRIFT
 from dubflow.serving.state import Served, ServingState, now, write_state
 from gateway.api import Api
 
@@ -111,6 +112,13 @@ def test_the_distance_is_between_0_and_1_and_0_to_itself(known: list[float], oth
     assert made.distance([*known[::-1], *known]) == pytest.approx(0, abs=1e-6)
 
 
+def test_where_many_are_equal_less_is_far_as_more_is() -> None:
+    made = Distribution.of([80.0] * 50)
+    assert (made.distance([36.0]), made.distance([80.0]), made.distance([81.0])) == (1.0, 0.0, 1.0)
+    half = Distribution.of([1.0] * 50 + [80.0] * 50)
+    assert half.distance([1.0] * 10) == half.distance([80.0] * 10) == 0.5
+
+
 @given(st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 50), min_size=1))
 def test_variation_is_a_distance(counts: dict[str, int]) -> None:
     total = sum(counts.values())
@@ -163,8 +171,9 @@ def test_references_that_are_none_are_refused(tmp_path: Path) -> None:
     good = reference(np.random.default_rng(4)).model_dump(mode="json")
     (tmp_path / REFERENCE).write_text(json.dumps(good))
     assert read_reference(tmp_path) == DriftReference.model_validate(good)
+    falling = {"speaker": {"at": [2, 1], "share": [0.5, 1], "below": [0, 0.5], "clips": 2}}
     for wrong in ({"format": "dubflow.drift/2"}, {"spread": [0.0] * 40}, {"voices": [[1.0]]}, {"more": 1},
-                  {"numbers": {"speaker": {"at": [2, 1], "share": [0.5, 1], "clips": 2}}}):  # fmt: skip
+                  {"numbers": falling}):  # fmt: skip
         (tmp_path / REFERENCE).write_text(json.dumps(good | wrong))
         with pytest.raises(BadInput, match="bad_drift_reference"):
             read_reference(tmp_path)
@@ -195,6 +204,7 @@ def test_a_voice_is_near_itself_louder_or_softer_and_far_from_others(tmp_path: P
 
 
 def test_the_starters_reference_knows_its_world(tmp_path: Path) -> None:
+    assert REFERENCE == DRIFT  # packages bring it along
     made = read_reference(find_model("starter"))
     assert made is not None
     assert (made.world, set(made.numbers)) == ("embedded", set(NUMBERS))

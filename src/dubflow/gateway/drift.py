@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
 from dubflow.atomic import write_text
@@ -53,13 +54,16 @@ class Distribution(Strict):
 
     at: tuple[float, ...] = Field(min_length=1, description="Values, ascending.")
     share: tuple[float, ...] = Field(description="Of the clips that are at most so.")
+    below: tuple[float, ...] = Field(description="Of the clips that are less: where many are equal, the two differ.")
     clips: int = Field(gt=0)
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:
         rising = all(a < b for a, b in zip(self.at, self.at[1:], strict=False))
-        shares = all(a <= b for a, b in zip(self.share, self.share[1:], strict=False))
-        if len(self.at) != len(self.share) or not rising or not shares or not 0 <= self.share[0] <= self.share[-1] <= 1:
+        if not len(self.at) == len(self.share) == len(self.below):
+            raise ValueError("values and shares do not fit")
+        steps = [one for pair in zip(self.below, self.share, strict=True) for one in pair]
+        if not rising or steps != sorted(steps) or not 0 <= steps[0] <= steps[-1] <= 1:
             raise ValueError("this is no distribution function")
         return self
 
@@ -69,13 +73,13 @@ class Distribution(Strict):
         # Rounded like what is compared with it, so that equal stays equal.
         finite = np.sort(np.round([one for one in values if math.isfinite(one)], _DIGITS))
         at = np.unique(np.quantile(finite, np.linspace(0, 1, _GRID), method="inverted_cdf"))
-        share = np.searchsorted(finite, at, side="right") / len(finite)
-        return cls(at=tuple(map(float, at)), share=tuple(map(float, np.round(share, 6))), clips=len(finite))
+        below, share = _shares(finite, at)
+        return cls(at=_plain(at), share=_plain(share), below=_plain(below), clips=len(finite))
 
     def distance(self, values: Sequence[float]) -> float:
         """Of Kolmogorov and Smirnov, on the grid."""
-        live = np.searchsorted(np.sort(np.round(values, _DIGITS)), self.at, side="right") / len(values)
-        return float(np.abs(live - np.asarray(self.share)).max())
+        below, share = _shares(np.sort(np.round(values, _DIGITS)), np.asarray(self.at))
+        return float(max(np.abs(share - self.share).max(), np.abs(below - self.below).max()))
 
 
 class DriftReference(Strict):
@@ -151,6 +155,16 @@ class Window:
         limit = threshold(LANGUAGE, len(self.clips), self.reference.clips, kinds)
         found.append(Drift(LANGUAGE, variation(spoken, self.reference.languages), limit, len(self.clips)))
         return found
+
+
+def _shares(values: NDArray[np.float64], at: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Shares of sorted ``values`` that are less than, and at most, each of ``at``."""
+    below, share = (np.searchsorted(values, at, side=side) / len(values) for side in ("left", "right"))
+    return below, share
+
+
+def _plain(numbers: NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(map(float, np.round(numbers, 6)))
 
 
 def variation(counts: Mapping[str, int], shares: Mapping[str, float]) -> float:

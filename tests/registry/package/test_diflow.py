@@ -15,7 +15,7 @@ from dubflow.errors import BadInput, WrongUse
 from dubflow.media.digest import sha256_file
 from dubflow.registry.licences import UNKNOWN, load_licence_policy
 from dubflow.registry.package.build import Contents, pack
-from dubflow.registry.package.diflow import build_package, codec_facts, load_package, package_facts
+from dubflow.registry.package.diflow import DRIFT, build_package, codec_facts, load_package, package_facts
 from dubflow.registry.package.facts import IncontextFacts
 from dubflow.registry.package.manifest import CARD, PartLicence
 from dubflow.registry.package.opening import ModelPackage, open_package
@@ -55,6 +55,7 @@ def test_the_model_comes_out_as_it_went_in(package: ModelPackage, home: Path) ->
     assert described.parameters == sum(value.numel() for value in state.values())
     assert described.world == stored.facts.world
     assert package.name == "diflow-dubber"
+    assert (package.folder / DRIFT).read_bytes() == (STARTER_FOLDER / DRIFT).read_bytes()
 
 
 def test_the_lineage_goes_from_prompts_and_clips_to_the_model(home: Path, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from dubflow.registry.package.manifest import PartLicence
 from dubflow.registry.package.opening import ModelPackage, open_package
 from dubflow.registry.run_link import RUN_FILE
 
+DRIFT = "drift.json"
 OWN_LICENCE = "Apache-2.0"
 """Of weights that dubflow trained; what they were trained on may bring terms of its own."""
 
@@ -67,7 +68,7 @@ def build_package(
         licences=_licences(record, corpora, licences),
         lineage=lineage,
         card=(folder / CARD).read_text(encoding="utf-8"),
-        files={WEIGHTS: folder / WEIGHTS, FACTS: folder / FACTS} | _codec_files(folder / CODEC),
+        files={WEIGHTS: folder / WEIGHTS, FACTS: folder / FACTS} | _codec_files(folder / CODEC) | _drift(folder),
     )
     return pack(contents, out, key)
 
@@ -243,6 +244,12 @@ def _licences(
     if "codec" not in parts:
         said.append(PartLicence(part="codec", licence=OWN_LICENCE))
     return tuple(sorted(set(said), key=lambda one: (one.part, one.licence, one.note)))
+
+
+def _drift(folder: Path) -> dict[str, Path]:
+    """What live clips are compared with, where somebody has measured the model's corpus."""
+    path = folder / DRIFT
+    return {DRIFT: path} if path.is_file() else {}
 
 
 def _codec_files(folder: Path) -> dict[str, Path]:
