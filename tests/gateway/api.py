@@ -24,7 +24,7 @@ from dubflow.dubbing.watching import Watch
 from dubflow.gateway.app import create_app
 from dubflow.gateway.jobs.doing import Speaker
 from dubflow.gateway.parts import Parts
-from dubflow.gateway.server import listening, server_of
+from dubflow.gateway.server import PatientProtocol, listening, server_of
 from dubflow.gateway.settings import GatewaySettings, load_settings
 from dubflow.gateway.worker import serve
 from dubflow.media.encode import write_clip
@@ -137,10 +137,14 @@ def running(folder: Path, **more: Any) -> Iterator[Api]:
 
 
 @contextlib.contextmanager
-def listening_server(app: FastAPI, settings: GatewaySettings) -> Iterator[int]:
+def listening_server(
+    app: FastAPI, settings: GatewaySettings, protocol: type[PatientProtocol] | None = None
+) -> Iterator[int]:
     """A real server for an app on a free port, in a thread of this process; its port."""
     bound = listening(settings)
     server = server_of(app, settings)
+    if protocol is not None:
+        server.config.http = protocol
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
     thread.start()
     while not server.started:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 from dubflow.errors import BadInput, OurFault, WrongUse
 from dubflow.gateway.body import parse_json
 from dubflow.gateway.errors import answer, content_of, fault_of, status_of
+from dubflow.gateway.server import PatientProtocol
 from gateway.api import Api, connection, listening_server, running
 
 SECRET = "Xq7-only-in-this-request"
@@ -264,6 +266,21 @@ def test_connections_are_bounded_too(tmp_path: Path) -> None:
         while _get(port, "/healthz", api)[0] != 200:
             assert time.monotonic() < deadline
             time.sleep(0.02)
+
+
+def test_answers_do_not_wait_for_acknowledgements(open_app: Api) -> None:
+    seen = []
+
+    class Watched(PatientProtocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            taken = transport.get_extra_info("socket")
+            seen.append(taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            super().connection_made(transport)
+
+    with listening_server(open_app.app, open_app.settings, Watched) as port:
+        assert _get(port, "/healthz", open_app)[0] == 200
+    assert seen
+    assert all(seen)
 
 
 @pytest.mark.slow
