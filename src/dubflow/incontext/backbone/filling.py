@@ -72,8 +72,7 @@ def fill_part(
     for name in expected:
         tensor = load(name)
         kept = dtype if tensor.is_floating_point() else tensor.dtype
-        # A copy: the file may change under its map, and unaligned tensors are slower and round differently.
-        _assign(built, name, tensor.to(device, kept, copy=True))
+        _assign(built, name, tensor.to(device, kept))
     left = [name for name, tensor in built.state_dict().items() if tensor.is_meta]
     if left:
         raise BadInput("incontext.unknown_base", f"The {part} is not filled: {', '.join(left[:_SAID])}.", "")

@@ -26,7 +26,7 @@ _NAMES = {
     torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL",
 }  # fmt: skip
 _DTYPES = {name: dtype for dtype, name in _NAMES.items()}
-_ALIGNMENT = 8
+_ALIGNMENT = _LENGTH_BYTES = 8
 
 
 class TensorFacts(NamedTuple):
@@ -51,6 +51,11 @@ def facts_of(tensor: Tensor) -> TensorFacts:
     return TensorFacts(tensor.dtype, tuple(tensor.shape))
 
 
+class _Place(NamedTuple):
+    path: Path
+    start: int
+
+
 class TensorFiles:
     """One or several safetensors files as one mapping; nothing but headers is read before :meth:`load`."""
 
@@ -62,15 +67,10 @@ class TensorFiles:
         """
         self.facts: dict[str, TensorFacts] = {}
         self.metadata: dict[str, str] = {}
-        self._where: dict[str, Any] = {}
+        self._places: dict[str, _Place] = {}
         for path in paths:
             try:
-                file: Any = safe_open(path, framework="pt")  # its class is not typed
-                self.metadata |= file.metadata() or {}
-                for name in file.keys():  # noqa: SIM118 - safe_open is no mapping
-                    part = file.get_slice(name)
-                    self.facts[name] = TensorFacts(_DTYPES[part.get_dtype()], tuple(part.get_shape()))
-                    self._where[name] = file
+                self._open(Path(path))
             except (OSError, SafetensorError, KeyError, ValueError) as error:
                 raise BadInput(
                     "incontext.bad_tensor_file",
@@ -78,10 +78,30 @@ class TensorFiles:
                     "Fetch the file again; formats that can carry code are not read.",
                 ) from error
 
+    def _open(self, path: Path) -> None:
+        with safe_open(path, framework="pt"):
+            pass  # the library checks that header and file fit each other
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+            header: dict[str, Any] = json.loads(file.read(length))
+        self.metadata |= header.pop("__metadata__", {})
+        for name, entry in header.items():
+            self.facts[name] = TensorFacts(_DTYPES[entry["dtype"]], tuple(entry["shape"]))
+            self._places[name] = _Place(path, _LENGTH_BYTES + length + entry["data_offsets"][0])
+
     def load(self, name: str) -> Tensor:
-        """One tensor on the CPU."""
-        tensor: Tensor = self._where[name].get_tensor(name)
-        return tensor
+        """One tensor, in memory of its own: a map would keep the whole file resident and break when it changes.
+
+        Raises:
+            BadInput: ``incontext.bad_tensor_file`` when the file became shorter.
+        """
+        fact, place = self.facts[name], self._places[name]
+        content = torch.empty(fact.bytes, dtype=torch.uint8)
+        with open(place.path, "rb") as file:
+            file.seek(place.start)
+            if fact.bytes and file.readinto(content.numpy().data) != fact.bytes:
+                raise BadInput("incontext.bad_tensor_file", f"{place.path} became shorter.", "Fetch the file again.")
+        return content.view(fact.dtype).reshape(fact.shape)
 
 
 def write_tensor_file(
@@ -110,7 +130,7 @@ def write_tensor_file(
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % _ALIGNMENT)
     with atomic_file(path) as part, open(part, "wb") as file:
-        file.write(len(text).to_bytes(_ALIGNMENT, "little"))
+        file.write(len(text).to_bytes(_LENGTH_BYTES, "little"))
         file.write(text)
         for name in order:
             tensor = load(name).detach().cpu()
