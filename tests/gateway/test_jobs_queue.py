@@ -77,7 +77,10 @@ def test_a_late_worker_finishes_nothing(store: JobStore, queue: JobQueue, clock:
 def test_what_is_said_twice_holds_once(store: JobStore, queue: JobQueue) -> None:
     store.submit("a", request(webhook="https://example.com/"))
     lease = taken(queue)
+    assert [queue.give_back(lease) for _ in range(2)] == ["again", "again"]
+    lease = taken(queue)
     assert [queue.finish(lease, {}, **FACTS) for _ in range(2)] == ["done", "done"]
+    assert queue.fail(lease, OURS) == queue.give_back(lease) == "done"
     number = select(func.count()).select_from(DELIVERIES)
     assert queue.database.read(lambda connection: connection.execute(number).scalar_one()) == 1
 

@@ -242,6 +242,7 @@ def test_addresses_that_are_nobodys_business(url: str) -> None:
         "", "example.com", "ftp://example.com/", "file:///etc/passwd", "https://", "https:///x", "https://a b/",
         "https://user:password@example.com/", "https://example.com/#x", "https://example.com:99999/", "https://exa\nmple/",
         "https://example.com/\r\nX: 1", "https://-x.example/", "https://[::1/", "gopher://x/", "https://ex\\ample.com/",
+        "https://example.com/é", "https://exämple.com/",
         "https://" + "a" * 3000,
     ],
 )  # fmt: skip

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -296,6 +297,18 @@ def test_scratch_of_workers_that_are_no_more_is_cleared(tmp_path: Path) -> None:
         assert other.is_dir()
         assert not (tmp_path / "work" / "dead").exists()
     assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_workers_that_start_together_each_have_a_folder(tmp_path: Path) -> None:
+    def start(_number: int) -> Path:
+        with own_scratch(tmp_path) as folder:
+            (folder / "job").mkdir()
+            time.sleep(0.02)
+            assert (folder / "job").is_dir()
+        return folder
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(start, range(40)))) == 40
 
 
 def test_settings_that_are_wrong_end_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

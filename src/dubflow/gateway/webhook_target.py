@@ -63,7 +63,11 @@ def read_target(url: str, allowed: Iterable[str] = ()) -> Target:
     Raises:
         BadInput: ``gateway.bad_webhook``, ``gateway.webhook_not_allowed``.
     """
-    if len(url) > _MOST or any(ord(each) <= 32 or ord(each) == 127 or each == "\\" for each in url):
+    if (
+        len(url) > _MOST
+        or not url.isascii()
+        or any(ord(each) <= 32 or ord(each) == 127 or each == "\\" for each in url)
+    ):
         raise _bad("it is too long or has characters that no URL has")
     try:
         parts = urlsplit(url)

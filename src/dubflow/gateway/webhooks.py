@@ -217,7 +217,7 @@ class Webhooks:
                 connection.putheader(name, value)
             connection.endheaders(body)
             return connection.getresponse().status
-        except (OSError, HTTPException) as error:
+        except (OSError, HTTPException, ValueError) as error:
             raise OurFault(
                 "gateway.webhook_unreachable",
                 f"The webhook did not answer ({type(error).__name__}).",

@@ -41,6 +41,7 @@ _KEEP_S = 5.0
 _RETENTION_S = 300.0
 _WEBHOOKS_S = 0.5
 _WORK = "work"
+_TRIES = 5
 
 _log = logging.getLogger("dubflow.gateway.worker")
 
@@ -103,12 +104,17 @@ def own_scratch(state: Path) -> Iterator[Path]:
     for old in sorted(root.glob("*")) if root.is_dir() else []:
         with suppress(DubflowError, OSError), alone_in(old, taken):
             shutil.rmtree(old, ignore_errors=True)
-    folder = root / secrets.token_hex(8)
-    with alone_in(folder, taken):
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    with ExitStack() as stack:
+        for _ in range(_TRIES):
+            folder = root / secrets.token_hex(8)
+            # Another worker that starts may take the folder for a dead one's in its first moment, and remove it.
+            with suppress(DubflowError, OSError):
+                stack.enter_context(alone_in(folder, taken))
+                break
+        else:
+            raise taken
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        yield folder
 
 
 def serve(
@@ -156,9 +162,7 @@ def serve(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; answers its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m dubflow.gateway.worker", description=(__doc__ or "").split("\n")[2]
-    )
+    parser = argparse.ArgumentParser(prog="python -m dubflow.gateway.worker", description="Takes jobs and does them.")
     parser.add_argument("--state", type=Path, help="folder of the serving state; DUBFLOW_GATEWAY_STATE without")
     parser.add_argument("--name", help="of this worker, in logs and metrics")
     parser.add_argument("--drain", type=float, default=30.0, help="seconds that a job may still take after SIGTERM")

@@ -94,7 +94,7 @@ class JobQueue:
     def lease(self, worker: str) -> Lease | None:
         """The next job for a worker, or None when there is nothing to do."""
         if not self.anything():
-            self._over.clear()
+            self._over = {}
             return None
 
         def work(connection: Connection) -> Lease | None:
@@ -172,8 +172,8 @@ class JobQueue:
             row = self._row(connection, lease)
             if row is None:
                 return "lost"
-            if row["state"] != "running":  # the answer to an earlier try was lost
-                return row["state"]  # type: ignore[no-any-return]
+            if row["state"] != "running":
+                return _already(row["state"])
             now = self.database.now_ms()
             if row["cancel_asked"]:
                 return "cancelled" if end(connection, row, "cancelled", now) else "lost"
@@ -189,7 +189,7 @@ class JobQueue:
             if row is None:
                 return "lost"
             if row["state"] != "running":
-                return row["state"]  # type: ignore[no-any-return]
+                return _already(row["state"])
             now = self.database.now_ms()
             if row["cancel_asked"]:
                 return "cancelled" if end(connection, row, "cancelled", now) else "lost"
@@ -209,7 +209,7 @@ class JobQueue:
             if row is None:
                 return "lost"
             if row["state"] != "running":
-                return "again" if row["state"] == "queued" else row["state"]
+                return _already(row["state"])
             now = self.database.now_ms()
             if row["cancel_asked"]:
                 return "cancelled" if end(connection, row, "cancelled", now) else "lost"
@@ -237,9 +237,10 @@ class JobQueue:
         rows = connection.execute(over.with_for_update(skip_locked=True)).mappings().all()
         # By the end of the lease as well: one that was renewed and is over again is another.
         seen = [(row["id"], row["fence"], row["lease_until_ms"]) for row in rows]
-        self._over = {lease: self._over.get(lease, now) for lease in seen}
+        over_since = {lease: self._over.get(lease, now) for lease in seen}
+        self._over = over_since  # whole: a worker and its housekeeping look at the same time
         for row, lease in zip(rows, seen, strict=True):
-            if now - self._over[lease] < 1000 * self.grace_s:
+            if now - over_since[lease] < 1000 * self.grace_s:
                 continue
             if row["cancel_asked"]:
                 end(connection, row, "cancelled", now)
@@ -289,6 +290,12 @@ class JobQueue:
         """The job's row, if this lease was its last."""
         query = select(JOBS).where(JOBS.c.id == lease.job.id, JOBS.c.fence == lease.fence).with_for_update()
         return connection.execute(query).mappings().first()
+
+
+def _already(state: str) -> Ending:
+    """What became of a job that this lease has left before: the answer to an earlier try was lost."""
+    endings: dict[str, Ending] = {"queued": "again", "done": "done", "expired": "done", "failed": "failed"}
+    return endings.get(state, "cancelled")
 
 
 def _held(lease: Lease) -> tuple[Any, ...]:

@@ -92,7 +92,7 @@ class LeaseWatch:
 
     def _run(self) -> None:
         renewed = reported = checked = time.monotonic()
-        last = ("waiting", 0.0)
+        last, away = ("waiting", 0.0), False
         while not self._ended.wait(LOOK_S):
             now = time.monotonic()
             with self._lock:
@@ -109,6 +109,7 @@ class LeaseWatch:
                     renewed = now
                 else:
                     beat = self._queue.listen(self._lease)
+                away = False
                 if not beat.held:
                     self._stop("lost")
                 elif beat.cancelled:
@@ -118,7 +119,9 @@ class LeaseWatch:
                     self.check()
             except DubflowError as error:
                 if error.retryable:
-                    _log.warning("the database does not answer", extra={"code": error.code})
+                    if not away:
+                        _log.warning("the database does not answer", extra={"code": error.code})
+                    away = True
                     continue
                 self.refusal = self.refusal or error
                 self._stop("refused")
