@@ -7,6 +7,7 @@ learnt from (the nearest training speaker is nearer than to half of its own clip
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Final
 
@@ -34,9 +35,11 @@ def stock_voice(name: str, folder: Path) -> Path:
     """
     if name not in STOCK:
         raise WrongUse("gateway.no_voice", f"There is no stock voice {name[:40]!r}.", f"There are: {', '.join(STOCK)}.")
-    path = Path(folder) / f"{name}.wav"
+    voice = STOCK[name][1]
+    made_of = hashlib.sha256(f"{voice.model_dump_json()}{_TEXT}".encode()).hexdigest()
+    path = Path(folder) / f"{name}-{made_of[:8]}.wav"  # another dubflow's voice of this name is another file
     if not path.is_file():
-        _make(STOCK[name][1], path)
+        _make(voice, path)
     return path
 
 
