@@ -63,7 +63,7 @@ class LoraReport:
         adapter: file of the result. steps: of the whole run. resumed_at: those found done.
         found: whether the result was there already. pairs, held: trained on and held out.
         unmasked: trained on without a face mask. left_out: pairs that could not be used. trained: numbers that learn.
-        wall_s: seconds of this call.
+        wall_s: seconds of this call. world: where the pairs are from, embedded or real.
     """
 
     adapter: Path
@@ -75,6 +75,7 @@ class LoraReport:
     unmasked: int
     left_out: int
     trained: int
+    world: str
     wall_s: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
@@ -189,6 +190,7 @@ def _report(task: LoraTask, data: PairData, out: Path) -> LoraReport:
         unmasked=sum(not index.pairs[name].masked for name in data.train),
         left_out=len(index.left_out),
         trained=sum(p.numel() for _, p in lora_parameters(task.backbone.transformer)),
+        world=index.world,
     )
 
 

@@ -83,12 +83,12 @@ def train(
         seed=seed,
         nodes=nodes,
         devices=devices,
-        mirror=_mirror_of(folder),
+        mirror=mirror_of(folder),
     )
     if nodes * devices > 1:
         run_verb(*words, "--dry-run")  # what is put wrongly is said at once; torchrun would start it again and again
     if nodes > 1:
-        _on_nodes(words, nodes, devices)
+        on_nodes(words, nodes, devices)
         answer = run_verb(*words)  # finds it finished, and says what it is
     else:
         answer = run_verb(*words, launcher=launcher_of(nodes, devices))
@@ -98,13 +98,18 @@ def train(
     return Figures({"digest": digest_of(folder / "model"), "stage": stage, "world": "embedded"}, numbers)
 
 
-def _mirror_of(folder: Path) -> str:
+def mirror_of(folder: Path) -> str:
     """Where checkpoints of the run in this folder are copied to; nowhere without ``DUBFLOW_CHECKPOINTS``."""
     storage = os.environ.get(CHECKPOINTS, "")
     return below(storage, folder.name) if storage else ""
 
 
-def _on_nodes(words: list[str], nodes: int, devices: int) -> None:
+def on_nodes(words: list[str], nodes: int, devices: int) -> None:
+    """Train on several nodes of the cluster, and wait for it.
+
+    Raises:
+        WrongUse: ``platform.one_node`` outside of a cluster.
+    """
     if "KUBERNETES_SERVICE_HOST" not in os.environ:
         raise WrongUse(
             "platform.one_node", f"This machine is one node, not {nodes}.", "Use devices, or run it on a cluster."
