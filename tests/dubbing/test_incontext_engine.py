@@ -198,6 +198,8 @@ def test_a_model_is_opened_under_its_adapters_settings(base: Path, tmp_path: Pat
         IncontextEngine.open(base, adapter=other, preset="tiny", allow=True, device="cpu")
     with pytest.raises(WrongUse, match=r"incontext\.no_upsampler"):
         IncontextEngine.open(base, preset="code", device="cpu")
+    with pytest.raises(WrongUse, match=r"dubbing\.no_second_stage"):
+        IncontextEngine.open(base, preset="tiny", refiner=worn, device="cpu")
     index = base / "model_index.json"
     index.write_text(json.dumps(json.loads(index.read_text()) | {WORLD_KEY: "embedded"}))
     assert IncontextEngine.open(base, preset="tiny", device="cpu").world == "embedded"

@@ -105,6 +105,7 @@ class IncontextEngine:
             device: by default a GPU where there is one.
 
         Raises:
+            WrongUse: ``dubbing.no_second_stage`` for a refiner without a second stage.
             BadInput, WrongUse: what :func:`load_backbone`, :func:`read_adapter`, ``AdapterMetadata.check_use``,
                 ``running_settings`` and :class:`ClipDubber` say.
         """
@@ -123,7 +124,7 @@ class IncontextEngine:
                 notices += (f"{len(worn.connectors)} changes of the adapter to the text connectors are left out",)
         if refiner is not None:
             if settings.refine is None:
-                raise WrongUse("incontext.no_refinement", "One stage has no use for a second adapter.", "Leave it out.")
+                raise WrongUse("dubbing.no_second_stage", "One stage has no use for a second adapter.", "Leave it out.")
             add_refiner(backbone, read_adapter(refiner))
         upsampler = None
         if settings.refine is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -58,6 +60,15 @@ def test_an_item_is_dubbed_alike_alone_and_in_company() -> None:
     assert worst(alone, ClipLatents(both.video[1:], both.audio[1:])) < 2e-5
     other = dub_latents(backbone(), clips(), words(), BASE, (1, 3))
     assert worst(other, both) > 0.1
+
+
+def test_in_bfloat16_the_latents_between_the_steps_stay_float32() -> None:
+    net = replace(backbone(), transformer=deepcopy(backbone().transformer).to(torch.bfloat16))
+    made, near = (dub_latents(one, clips(), words(), BASE, (1, 2)) for one in (net, backbone()))
+    assert made.video.dtype == made.audio.dtype == torch.float32
+    assert 0 < worst(made, near) < 0.2
+    levels = made.video[:, :, 1:].unique()
+    assert not torch.equal(levels, levels.to(torch.bfloat16).float())
 
 
 def test_the_first_frame_is_held_and_may_be_another_one() -> None:

@@ -38,11 +38,8 @@ def running_settings(metadata: AdapterMetadata, preset: str | None) -> Inference
     }
     changes = {name: value for name, value in recorded.items() if value is not None}
     if metadata.mask_scheme is not None:
-        changes["masks"] = settings.masks.model_copy(update={"av": metadata.mask_scheme})
-    return InferenceSettings.model_validate(
-        settings.model_dump()
-        | {name: value.model_dump() if hasattr(value, "model_dump") else value for name, value in changes.items()}
-    )
+        changes["masks"] = settings.masks.model_dump() | {"av": metadata.mask_scheme}
+    return InferenceSettings.model_validate(settings.model_dump() | changes)
 
 
 def use_of(settings: InferenceSettings, backbone: Backbone) -> UseSettings:
