@@ -33,7 +33,7 @@ class Packet:
 
     def packed(self) -> Bytes:
         """As bytes ``[n]``."""
-        arrays = {name: np.ascontiguousarray(array) for name, array in self.arrays.items()}
+        arrays = {name: np.asarray(array, order="C") for name, array in self.arrays.items()}
         return np.frombuffer(save({**arrays, _FACTS: json_bytes(self.facts)}), np.uint8)
 
 
