@@ -108,6 +108,7 @@ def flipped(content: bytes, position: int) -> bytes:
     return bytes(changed)
 
 
+@pytest.mark.slow
 def test_a_byte_changed_in_any_box_is_seen(signed: Path, told: Callable[[bytes], Told | str]) -> None:
     content = signed.read_bytes()
     kinds = [kind for kind, _, _ in boxes(content)]
@@ -144,6 +145,7 @@ def test_flips_all_over_the_file_are_refused_or_change_no_statement(
     assert inside >= 10
 
 
+@pytest.mark.slow
 def test_a_dub_of_a_dub_keeps_the_first_ones_manifest(signed: Path, signer: Signer, tmp_path: Path) -> None:
     again = tmp_path / "again.mp4"
     shutil.copyfile(signed, again)
@@ -242,6 +244,7 @@ def test_every_dub_is_signed_and_its_figures_name_the_signed_bytes(room: Room, t
     assert dub_all([one], Hummer(), Silent(), seal=seal).found == 1
 
 
+@pytest.mark.slow
 def test_an_unsigned_dub_is_made_again_where_outputs_are_signed(room: Room, tmp_path: Path) -> None:
     one = task(room, tmp_path / "o.mp4")
     assert not dub_all([one], Hummer(), Silent()).results[0].signed

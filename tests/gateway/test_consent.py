@@ -235,6 +235,7 @@ def test_a_clone_over_http_names_its_consent_in_result_and_manifest(api: Api, cl
         assert facts.clip_sha256 == hashlib.sha256(clip.read_bytes()).hexdigest()
 
 
+@pytest.mark.slow
 def test_without_consent_a_stock_voice_speaks_and_the_result_says_so(api: Api, clip: Path) -> None:
     key = api.upload(clip)
     dub = api.submit(key, reference="self").json()

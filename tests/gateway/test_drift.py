@@ -68,7 +68,7 @@ def live(rng: np.random.Generator, clips: int, **shifts: float) -> tuple[Measure
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(LEAST, WINDOW))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 def test_no_alarm_while_clips_are_like_the_reference(seed: int, clips: int) -> None:
     rng = np.random.default_rng(seed)
     report = Window(reference(rng), live(rng, clips)).report()
@@ -77,7 +77,7 @@ def test_no_alarm_while_clips_are_like_the_reference(seed: int, clips: int) -> N
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(NUMBERS), st.sampled_from([-2.0, 2.0]))
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 def test_an_alarm_for_what_has_shifted_and_for_that_alone(seed: int, name: str, shift: float) -> None:
     rng = np.random.default_rng(seed)
     report = Window(reference(rng), live(rng, WINDOW, **{name: shift})).report()
@@ -193,6 +193,7 @@ def test_noise_is_told_in_decibels() -> None:
     assert noise_of(np.zeros(32_000, np.float32)) == 0.0
 
 
+@pytest.mark.slow
 def test_a_voice_is_near_itself_louder_or_softer_and_far_from_others(tmp_path: Path) -> None:
     voices = {name: read_audio(stock_voice(name, tmp_path), 16_000) for name in STOCK}
     halves = {name: (sound[: len(sound) // 2], sound[len(sound) // 2 :]) for name, sound in voices.items()}
@@ -220,6 +221,7 @@ def test_the_starters_reference_knows_its_world(tmp_path: Path) -> None:
     assert speaker_distance(made, sound_of(0.1 * noise)) > far
 
 
+@pytest.mark.slow
 def test_a_clip_in_numbers(clip: Path, shared_data: Path) -> None:
     made = reference(np.random.default_rng(5))
     found = measure(made, model="m", language="fr", clip=clip, voice=None, segments=[(10, 1.0), (20, 2.0)])
@@ -238,6 +240,7 @@ def test_a_clip_in_numbers(clip: Path, shared_data: Path) -> None:
     assert with_voice.noise_db > 10
 
 
+@pytest.mark.slow
 def test_workers_measure_and_the_gateway_tells(api: Api, clip: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     folder.mkdir()

@@ -94,7 +94,7 @@ def test_broken_files_cost_themselves_alone(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.lists(st.floats(0, 700, allow_nan=False), max_size=8), max_size=4))
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=6)
 def test_a_sum_of_histograms_is_the_histogram_of_all(parts: list[list[float]]) -> None:
     from tempfile import TemporaryDirectory
 
@@ -152,6 +152,7 @@ def test_every_metric_stands_in_the_documentation(repository: Path) -> None:
     assert named == {one.name for one in (*METRICS, *TABLE)}
 
 
+@pytest.mark.slow
 def test_the_gateway_tells_of_itself_the_queue_workers_and_what_is_served(api: Api, clip: Path) -> None:
     serving_state(api.settings.state)
     key = api.upload(clip)
