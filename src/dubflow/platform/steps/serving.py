@@ -81,8 +81,7 @@ def _on_server(export: Exported, name: str, within_s: float) -> dict[str, Any]:
     directory = Path(os.environ.get("DUBFLOW_GATEWAY_STATE") or default_directory())
     if not is_up(directory) or read_state(directory).model != name:
         told = f"no server of {name} runs here, and none is started: dubflow serve up --name {name}"
-        sys.stderr.write(f"{MARK} {told}
-")
+        sys.stderr.write(f"{MARK} {told}\n")
         return {"where": "nowhere"}
     until = time.monotonic() + within_s
     while True:
