@@ -229,6 +229,7 @@ class Workers(RuleBasedStateMachine):
     def submit(self, tenant: str) -> None:
         job = self.store.submit(tenant, request(webhook="https://example.com/")).job.id
         self.jobs[job] = tenant
+        self.clock.now += 0.001  # ids of one millisecond have no order, and Hypothesis wants the same run twice
 
     @rule()
     def take(self) -> None:
@@ -243,7 +244,7 @@ class Workers(RuleBasedStateMachine):
     @precondition(lambda self: self.leases)
     @rule(data=st.data(), how=st.sampled_from(["finish", "ours", "theirs", "back", "beat", "report", "die"]))
     def act(self, data: st.DataObject, how: str) -> None:
-        lease = data.draw(st.sampled_from(self.leases))
+        lease = self.leases[data.draw(st.integers(0, len(self.leases) - 1))]
         if how == "finish":
             before = self._look(lease.job.id)
             ending = self.queue.finish(lease, {"fence": lease.fence}, **FACTS)
@@ -267,7 +268,7 @@ class Workers(RuleBasedStateMachine):
     @precondition(lambda self: self.jobs)
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
-        job = data.draw(st.sampled_from(sorted(self.jobs)))
+        job = list(self.jobs)[data.draw(st.integers(0, len(self.jobs) - 1))]
         if self.store.cancel(self.jobs[job], job).state in ("running", "cancelled"):
             self.asked.add(job)
 
@@ -315,7 +316,7 @@ class TestManyMoreWorkers(Workers.TestCase):
     """The same law, longer."""
 
     settings = settings(
-        max_examples=30, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        max_examples=25, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
 
 

@@ -330,7 +330,7 @@ def test_workers_killed_at_any_moment_lose_and_double_nothing(tmp_path: Path) ->
     jobs = [room.submit(tenant="acme") for _ in range(6)]
     workers = [started(tmp_path, 0.3) for _ in range(2)]
     try:
-        for number in range(5):  # at moments that have nothing to do with what a worker is at
+        for number in range(4):  # at moments that have nothing to do with what a worker is at
             time.sleep(1.3 + 0.37 * number)
             victim = workers.pop(0)
             victim.send_signal(signal.SIGKILL)
@@ -369,7 +369,7 @@ def test_a_database_locked_longer_than_a_lease_costs_no_job(tmp_path: Path) -> N
         holder.execute("BEGIN IMMEDIATE")
         with pytest.raises(OurFault, match=r"gateway\.database_busy"):
             room.store.database.write(lambda connection: None, patience_s=0.5)
-        time.sleep(6)  # three leases
+        time.sleep(5)  # two leases and a half
         holder.execute("COMMIT")
         until(lambda: room.store.get("acme", job).state == "done", 30)
     finally:
