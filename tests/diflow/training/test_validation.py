@@ -13,10 +13,10 @@ from dubflow.corpora.prepared import PreparedSet
 from dubflow.diflow.flow.vocabulary import CODEC
 from dubflow.diflow.nets.settings import NetSettings
 from dubflow.diflow.nets.tts import TtsNetwork
-from dubflow.training.callbacks import at_rest
 from dubflow.diflow.training.data import PreparedData
 from dubflow.diflow.training.modules import TtsModule
 from dubflow.diflow.training.validation import held_loss, reference_of
+from dubflow.training.callbacks import at_rest
 
 
 def test_a_clip_is_said_in_the_voice_of_another_clip_of_its_speaker(room: Room, tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ def test_a_given_mask_lies_on_the_grid_and_missing_ones_are_counted(room: Room) 
     assert set(latents.index.unmasked.values()) == {"it has no mask"}
 
 
+@pytest.mark.slow
 def test_a_second_run_does_nothing_and_a_changed_pair_is_done_alone(tmp_path: Path) -> None:
     pairs, base, out = write_pairs(tmp_path / "pairs", 2), tiny_backbone(), tmp_path / "latents"
     first = encode_pairs(pairs, base, out, DATA)

@@ -79,6 +79,7 @@ def test_one_that_was_stopped_goes_on_to_the_same_weights(room: Room, finished: 
     assert again.found
 
 
+@pytest.mark.slow
 def test_another_run_is_refused_and_other_places_are_not(room: Room, finished: Path) -> None:
     for changes in ({"seed": 1}, {"first_frame_p": 0.5}, {"accumulate": 2}):
         with pytest.raises(WrongUse) as refused:
@@ -87,6 +88,7 @@ def test_another_run_is_refused_and_other_places_are_not(room: Room, finished: P
     assert train_lora(room.task(log_every=1, checkpoint_every=7), finished).found
 
 
+@pytest.mark.slow
 def test_validation_and_order_of_processes_change_no_weight(room: Room, finished: Path, tmp_path: Path) -> None:
     report = train_lora(room.task(validate_every=3, validate_dubs=1), tmp_path / "validated")
     assert isinstance(report, LoraReport)
@@ -101,6 +103,7 @@ def test_validation_and_order_of_processes_change_no_weight(room: Room, finished
     assert curves["train/without_mask"][8] == pytest.approx(0.75, abs=0.26)
 
 
+@pytest.mark.slow
 def test_a_start_adapter_is_where_it_begins(room: Room, finished: Path, tmp_path: Path) -> None:
     start = finished / "model" / "adapter.safetensors"
     frozen = {"default": 1e-12, "patterns": []}
