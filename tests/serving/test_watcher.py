@@ -169,7 +169,10 @@ class Killed(BaseException):
     """The process ends here."""
 
 
-@pytest.mark.parametrize("at", ["bring", "export", "install", "load", "dub", "remove"])
+_AT = ("bring", "export", "install", "load", "dub", "remove")
+
+
+@pytest.mark.parametrize("at", [one if one == "load" else pytest.param(one, marks=pytest.mark.slow) for one in _AT])
 def test_a_watcher_that_is_killed_anywhere_finds_its_way(
     place: Place, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
