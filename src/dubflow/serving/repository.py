@@ -100,7 +100,7 @@ def install_version(repository: Path, folder: Path, version: int, settings: Trit
         version: of the registry; 0 for a model from none.
 
     Raises:
-        BadInput: ``serving.no_engine`` for a package of an engine that this dubflow cannot run, and what reading
+        BadInput: ``serving.no_engine`` for a package of an engine that cannot be served, and what reading
             the folder says.
         WrongUse: ``diflow.wrong_stage``.
     """
@@ -228,8 +228,8 @@ def no_engine(name: str) -> BadInput:
     """The error for a package of the in-context family."""
     return BadInput(
         "serving.no_engine",
-        f"{name} is of the in-context family, and this dubflow has no engine that dubs with it.",
-        "Serve a diflow package.",
+        f"{name} is of the in-context family, whose pictures this dubflow cannot serve.",
+        "Serve a diflow package; dubflow dub --engine incontext dubs without a server.",
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from dubflow.dubbing.engine import Job, SpokenSegment
 from dubflow.dubbing.watching import Part
+from dubflow.errors import OurFault
 from dubflow.serving.inprocess import engine_of
 from dubflow.serving.models.decoupled import Decoupled
 from dubflow.serving.models.parts import installed
@@ -34,4 +35,6 @@ class IncontextModel:
     def _dub(self, job: Job, facts: dict[str, Any], stream: Stream) -> list[SpokenSegment]:
         seen = self._engine.look(job, Part(stream, 0, _LOOKED))
         (spoken,) = self._engine.speak([seen], Part(stream, _LOOKED, 1))
+        if any(one.picture is not None or one.covers is not None for one in spoken):
+            raise OurFault("serving.picture_lost", "Pictures cannot be streamed.", "Dub without a server.")
         return spoken
