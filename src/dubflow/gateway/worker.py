@@ -41,7 +41,7 @@ _KEEP_S = 5.0
 _RETENTION_S = 300.0
 _WEBHOOKS_S = 0.5
 _WORK = "work"
-_TRIES = 5
+_PATIENCE_S = 30.0
 
 _log = logging.getLogger("dubflow.gateway.worker")
 
@@ -100,19 +100,15 @@ def current_speaker(state: Path) -> Speaker:
 def own_scratch(state: Path) -> Iterator[Path]:
     """A folder for this worker while it lives; those of workers that are no more are removed."""
     root = state / _WORK
-    taken = OurFault("gateway.scratch_taken", "Another worker has this folder.")
-    for old in sorted(root.glob("*")) if root.is_dir() else []:
-        with suppress(DubflowError, OSError), alone_in(old, taken):
-            shutil.rmtree(old, ignore_errors=True)
+    taken = OurFault("gateway.scratch_taken", "Other workers hold the folder of scratch files.", "Start it again.")
+    folder = root / secrets.token_hex(8)
     with ExitStack() as stack:
-        for _ in range(_TRIES):
-            folder = root / secrets.token_hex(8)
-            # Another worker that starts may take the folder for a dead one's in its first moment, and remove it.
-            with suppress(DubflowError, OSError):
-                stack.enter_context(alone_in(folder, taken))
-                break
-        else:
-            raise taken
+        # Alone until the new folder is held: one that is not held yet looks like a dead worker's.
+        with alone_in(root, taken, _PATIENCE_S):
+            for old in [path for path in sorted(root.iterdir()) if path.is_dir()]:
+                with suppress(DubflowError, OSError), alone_in(old, taken):
+                    shutil.rmtree(old, ignore_errors=True)
+            stack.enter_context(alone_in(folder, taken))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         yield folder
 
