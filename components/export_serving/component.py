@@ -20,5 +20,4 @@ def export_serving(
     """Export ``package``; fails where it does not load or does not speak."""
     from dubflow.platform.steps.serving import export_for_serving
 
-    facts = export_for_serving(exported.path, workspace, package.path, registry, name, version)
-    exported.metadata.update(facts)
+    exported.metadata.update(export_for_serving(exported.path, workspace, package.path, registry, name, version))
