@@ -39,9 +39,9 @@ def test_convert_keeps_every_bit(answer: Answer, file: Path, tmp_path: Path) -> 
     assert not out.exists()
     answer("adapter", "convert", file, "--out", out, "--layout", "diffusers")
     assert torch.equal(read_adapter(out).pairs[LAYER].b, read_adapter(file).pairs[LAYER].b)
-    assert answer("adapter", "convert", file, "--out", out, exit_code=2)["error"]["code"] == "incontext.file_exists"
+    assert answer("adapter", "convert", file, "--out", out, exit_code=2)["error"]["code"] == "cli.file_exists"
     said = answer("adapter", "convert", file, "--out", tmp_path / "x", "--layout", "webui", exit_code=2)
-    assert said["error"]["code"] == "incontext.unknown_layout"
+    assert said["error"]["code"] == "cli.unknown_layout"
 
 
 def test_fuse_adds_with_strength(answer: Answer, file: Path, tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_fuse_adds_with_strength(answer: Answer, file: Path, tmp_path: Path) -> 
     after = open_base(tmp_path / "fused").parts["transformer"].load(f"{LAYER}.weight")
     torch.testing.assert_close(after, before + 0.5 * pair.b @ pair.a)
     wrong = answer(*words, "--strength", "1", exit_code=2)
-    assert wrong["error"]["code"] == "incontext.strengths"
+    assert wrong["error"]["code"] == "cli.strengths"
 
 
 def test_what_is_no_adapter_is_bad_input(answer: Answer, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_where_triton_cannot_run_that_is_said_or_refused(answer: Answer, monkeyp
     [
         (("--model", "starter", "--name", "dubber"), "cli.wrong_use"),
         (("--registry", "sqlite:///x.db"), "cli.wrong_use"),
-        (("--name", "dubber"), "serving.no_trusted_key"),
+        (("--name", "dubber"), "platform.no_trusted_key"),
         (("--preset", "nobody"), "config.unknown_preset"),
     ],
 )
@@ -65,20 +65,20 @@ def test_what_contradicts_itself_is_refused(answer: Answer, words: tuple[str, ..
 def test_a_port_that_is_taken_is_refused(answer: Answer) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         refused = answer("serve", "up", "--dry-run", "--port", taken.getsockname()[1], exit_code=2)
-    assert refused["error"]["code"] == "serving.port_busy"
+    assert refused["error"]["code"] == "platform.port_busy"
 
 
 def test_a_folder_whose_server_runs_gets_no_second_one(answer: Answer, tmp_path: Path) -> None:
     with alone_in(tmp_path / "serve", HELD):
         refused = answer("serve", "up", "--no-gateway", "--state", tmp_path / "serve", exit_code=2)
-    assert refused["error"]["code"] == "serving.already_up"
+    assert refused["error"]["code"] == "platform.already_up"
 
 
 def test_nothing_runs_where_nothing_was_started(answer: Answer, tmp_path: Path) -> None:
     told = answer("serve", "status", "--state", tmp_path / "none", exit_code=3)
     assert (told["fine"], told["up"], told["state"]) == (False, False, None)
     assert answer("serve", "down", "--state", tmp_path / "none")["was_up"] is False
-    assert answer("serve", "logs", "--state", tmp_path / "none", exit_code=3)["error"]["code"] == "serving.no_log"
+    assert answer("serve", "logs", "--state", tmp_path / "none", exit_code=3)["error"]["code"] == "platform.no_log"
     assert not (tmp_path / "none").exists(), "looking makes no folder"
 
 
@@ -103,7 +103,7 @@ def test_logs_are_shown_by_process(answer: Answer, tmp_path: Path) -> None:
     one = answer("serve", "logs", "--state", tmp_path / "serve", "--of", "triton")["logs"]
     assert list(one) == ["triton"]
     refused = answer("serve", "logs", "--state", tmp_path / "serve", "--of", "nobody", exit_code=3)
-    assert refused["error"]["code"] == "serving.no_log"
+    assert refused["error"]["code"] == "platform.no_log"
     assert answer("serve", "logs", "--follow", exit_code=2)["error"]["code"] == "cli.wrong_use"
 
 

@@ -49,9 +49,9 @@ def convert(
 
     chosen = next((known for known in LAYOUTS if known == layout), None)
     if chosen is None:
-        raise WrongUse("incontext.unknown_layout", f"There is no layout {layout!r}.", f"Known: {', '.join(LAYOUTS)}.")
+        raise WrongUse("cli.unknown_layout", f"There is no layout {layout!r}.", f"Known: {', '.join(LAYOUTS)}.")
     if out.exists():
-        raise WrongUse("incontext.file_exists", f"{out} exists.", "Name a file that does not exist yet.")
+        raise WrongUse("cli.file_exists", f"{out} exists.", "Name a file that does not exist yet.")
     found, was = read_adapter_in(file)
     if not dry_run:
         write_adapter(out, found, chosen)
@@ -79,7 +79,7 @@ def fuse(
     strengths = strength or [1.0] * len(adapters)
     if len(strengths) != len(adapters):
         raise WrongUse(
-            "incontext.strengths",
+            "cli.strengths",
             f"There are {len(adapters)} adapters and {len(strengths)} strengths.",
             "Give --strength once for each adapter, or not at all.",
         )

@@ -37,9 +37,7 @@ if TYPE_CHECKING:
 
 
 def lora(
-    data: Annotated[
-        Path, typer.Option(help="Pairs: a folder, an LTX trainer's table or .precomputed, or latents.")
-    ],
+    data: Annotated[Path, typer.Option(help="Pairs: a folder, an LTX trainer's table or .precomputed, or latents.")],
     base: Annotated[str, typer.Option(help="LTX-2: diffusers' folder, a published checkpoint file, or tiny.")],
     out: Out,
     preset: Preset = "tiny",

@@ -25,7 +25,7 @@ from dubflow.errors import BadInput, DubflowError, ExitCode, WrongUse
 from dubflow.locking import alone_in
 from dubflow.platform.pipelines.records import this_process
 from dubflow.platform.supervising import Program, Supervisor
-from dubflow.serving.environment import check_numpy, why_not
+from dubflow.serving.environment import check_numpy, no_triton, why_not
 from dubflow.serving.laid_out import REPOSITORY, all_off
 from dubflow.serving.launcher import TritonServer, free_ports
 from dubflow.serving.options import ServeOptions, write_options
@@ -73,17 +73,17 @@ def plan_stack(
     """What would be started here; nothing is.
 
     Raises:
-        WrongUse: ``serving.no_triton`` where it is insisted on, ``serving.numpy_2``, ``serving.port_busy``,
-            ``serving.no_trusted_key`` for a registry without a key.
+        WrongUse: ``serving.no_triton`` where it is insisted on, ``serving.numpy_2``, ``platform.port_busy``,
+            ``platform.no_trusted_key`` for a registry without a key.
     """
     why = "it was asked for" if mode == "in-process" else why_not()
     if why and mode == "triton":
-        raise WrongUse("serving.no_triton", f"Triton cannot run here: {why}.", "Serve in-process instead.")
+        raise no_triton(why)
     if not why:
         check_numpy()
     if options.name is not None and not options.trusted_keys:
         raise WrongUse(
-            "serving.no_trusted_key",
+            "platform.no_trusted_key",
             "A server loads packages that a key signed which it trusts; none is named.",
             "Give --trusted-key FILE.pub (or DUBFLOW_TRUSTED_KEYS).",
         )
@@ -105,7 +105,7 @@ def run_stack(plan: StackPlan, say: Callable[[str], None], ready: Callable[[Serv
         say: is told what happens. ready: is called once the first version serves and the gateway listens.
 
     Raises:
-        WrongUse: ``serving.already_up``. What starting Triton raises.
+        WrongUse: ``platform.already_up``. What starting Triton raises.
     """
     directory = plan.directory
     stop = threading.Event()
@@ -131,12 +131,14 @@ def run_stack(plan: StackPlan, say: Callable[[str], None], ready: Callable[[Serv
 
 
 def is_ready(directory: Path, plan: StackPlan) -> bool:
-    """Whether a version serves and the gateway takes connections."""
+    """Whether a version serves that was heard since the start, and the gateway takes connections."""
     try:
-        current = read_state(directory).current
+        state = read_state(directory)
     except BadInput:
         return False
-    return current is not None and (not plan.gateway or listens(plan.port))
+    # The state names the version of the last time before that one is loaded again; only then it is heard.
+    served = state.current is not None and state.health is not None
+    return served and (not plan.gateway or listens(plan.port))
 
 
 def port_of(state: ServingState | None) -> int | None:
@@ -251,7 +253,7 @@ def _shown(options: ServeOptions) -> str | None:
 def _port(wanted: int | None) -> int:
     if wanted is not None and wanted != 0:
         if listens(wanted):
-            raise WrongUse("serving.port_busy", f"Somebody listens on port {wanted} already.", "Name another port.")
+            raise WrongUse("platform.port_busy", f"Somebody listens on port {wanted} already.", "Name another port.")
         return wanted
     from dubflow.gateway.settings import load_settings
 
@@ -261,7 +263,7 @@ def _port(wanted: int | None) -> int:
 
 def _already_up(directory: Path) -> WrongUse:
     return WrongUse(
-        "serving.already_up",
+        "platform.already_up",
         f"A server runs in {directory} already.",
         "Look at it (dubflow serve status), end it (dubflow serve down), or name another --state.",
     )

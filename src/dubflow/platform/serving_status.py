@@ -20,6 +20,7 @@ from dubflow.atomic import write_text
 from dubflow.config import Strict
 from dubflow.errors import BadInput, DubflowError, OurFault, restored
 from dubflow.locking import LOCK
+from dubflow.parallel import end_with_parent
 from dubflow.platform.pipelines.records import alive
 from dubflow.platform.serving_stack import LOGS, SUPERVISOR, StackPlan, listens, port_of
 from dubflow.platform.supervising import FILE as PROCESSES
@@ -94,12 +95,17 @@ def is_up(directory: Path) -> bool:
     return False
 
 
-def start_detached(plan: StackPlan, within_s: float, say: Callable[[str], None]) -> ServingState:
-    """Start a server that outlives this process, and wait until it serves.
+def start_detached(
+    plan: StackPlan, within_s: float, say: Callable[[str], None], *, outlives: bool = True
+) -> ServingState:
+    """Start a server in a process of its own, and wait until it serves.
+
+    Args:
+        outlives: whether it goes on when this process ends; else it is drained and ended with the calling thread.
 
     Raises:
-        WrongUse: ``serving.already_up``; what starting it raises.
-        OurFault: ``serving.not_ready`` where it does not serve within ``within_s`` seconds; it runs on.
+        WrongUse: ``platform.already_up``; what starting it raises.
+        OurFault: ``platform.not_ready`` where it does not serve within ``within_s`` seconds; it runs on.
     """
     directory = plan.directory
     (directory / LOGS).mkdir(parents=True, exist_ok=True)
@@ -112,6 +118,7 @@ def start_detached(plan: StackPlan, within_s: float, say: Callable[[str], None])
             stdout=out,
             stderr=log,
             start_new_session=True,
+            preexec_fn=None if outlives else end_with_parent,
         )
     say(f"starting in {directory} (process {child.pid}); logs: dubflow serve logs")
     until = time.monotonic() + within_s
@@ -124,24 +131,48 @@ def start_detached(plan: StackPlan, within_s: float, say: Callable[[str], None])
             return ServingState.model_validate(told)
         if child.poll() is not None:
             raise OurFault(
-                "serving.not_started",
+                "platform.not_started",
                 f"The server ended with code {child.returncode} before it was ready.",
                 f"See {directory / LOGS / _LOG}.",
             )
         time.sleep(_LOOK_S)
     refused = _refusals(directory)
     raise OurFault(
-        "serving.not_ready",
+        "platform.not_ready",
         f"The server runs, but serves no version after {within_s:g} s{refused}.",
         "It goes on trying: see dubflow serve status and dubflow serve logs.",
     )
+
+
+def await_served(directory: Path, version: int, package: str | None, within_s: float) -> ServingState:
+    """Wait until the server of a folder serves this version.
+
+    Raises:
+        BadInput: ``platform.served_refused`` where it refuses the version. OurFault: ``platform.not_served``.
+    """
+    until = time.monotonic() + within_s
+    while True:
+        state = read_state(directory)
+        current = state.current
+        if current is not None and (current.version, current.package) == (version, package):
+            return state
+        for one in state.refused:
+            if (one.version, one.package) == (version, package):
+                raise BadInput("platform.served_refused", f"The server refuses version {version}: {one.headline}")
+        if time.monotonic() > until:
+            raise OurFault(
+                "platform.not_served",
+                f"The server of {directory} does not serve version {version} of {state.model} after {within_s:g} s.",
+                "See dubflow serve status.",
+            )
+        time.sleep(_LOOK_S)
 
 
 def stop_stack(directory: Path, patience_s: float) -> bool:
     """End a server: drained by its supervisor, or killed after ``patience_s`` seconds; whether one was up.
 
     Raises:
-        OurFault: ``serving.not_ended``.
+        OurFault: ``platform.not_ended``.
     """
     directory = Path(directory).absolute()
     if not is_up(directory):
@@ -160,7 +191,7 @@ def stop_stack(directory: Path, patience_s: float) -> bool:
     while is_up(directory):
         if time.monotonic() > until:
             raise OurFault(
-                "serving.not_ended", f"The server of {directory} does not end.", f"Its supervisor is {process[0]}."
+                "platform.not_ended", f"The server of {directory} does not end.", f"Its supervisor is {process[0]}."
             )
         time.sleep(_LOOK_S)
     return True
@@ -170,7 +201,7 @@ def log_files(directory: Path, name: str | None = None) -> dict[str, Path]:
     """The logs of a server by process, or that of one.
 
     Raises:
-        BadInput: ``serving.no_log``.
+        BadInput: ``platform.no_log``.
     """
     directory = Path(directory)
     found = {path.stem: path for path in sorted((directory / LOGS).glob("*.log"))}
@@ -179,11 +210,11 @@ def log_files(directory: Path, name: str | None = None) -> dict[str, Path]:
     if name is not None:
         if name not in found:
             raise BadInput(
-                "serving.no_log", f"There is no log {name!r} in {directory}.", f"It has: {', '.join(found) or 'none'}."
+                "platform.no_log", f"There is no log {name!r} in {directory}.", f"It has: {', '.join(found) or 'none'}."
             )
         return {name: found[name]}
     if not found:
-        raise BadInput("serving.no_log", f"{directory} has no logs.", "Start a server: dubflow serve up.")
+        raise BadInput("platform.no_log", f"{directory} has no logs.", "Start a server: dubflow serve up.")
     return found
 
 

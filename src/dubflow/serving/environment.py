@@ -43,6 +43,11 @@ def find_wheel() -> Wheel | None:
     return Wheel(server, files) if all(path.is_file() for path in (server, *files)) else None
 
 
+def no_triton(why: str) -> WrongUse:
+    """The error for insisting on Triton where it cannot run."""
+    return WrongUse("serving.no_triton", f"Triton cannot run here: {why}.", "Serve in-process instead.")
+
+
 def why_not() -> str:
     """Why Triton cannot run on this machine, in one sentence; empty where it can."""
     if sys.platform != "linux" or platform.machine() != _MACHINE:

@@ -22,9 +22,9 @@ from pathlib import Path
 import httpx
 
 from dubflow.atomic import atomic_file
-from dubflow.errors import OurFault, WrongUse
+from dubflow.errors import OurFault
 from dubflow.parallel import end_with_parent
-from dubflow.serving.environment import Wheel, check_numpy, find_wheel, libpython, why_not
+from dubflow.serving.environment import Wheel, check_numpy, find_wheel, libpython, no_triton, why_not
 from dubflow.serving.repository import slips_folder
 from dubflow.serving.settings import TritonSettings
 from dubflow.serving.slips import sweep_slips
@@ -90,7 +90,7 @@ class TritonServer:
         wheel = find_wheel()
         reason = why_not()
         if reason or wheel is None:
-            raise WrongUse("serving.no_triton", f"Triton cannot run here: {reason}.", "Serve in-process instead.")
+            raise no_triton(reason)
         self.repository.mkdir(parents=True, exist_ok=True)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._sweep()

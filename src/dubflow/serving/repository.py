@@ -102,7 +102,7 @@ def install_version(repository: Path, folder: Path, version: int, settings: Trit
     Raises:
         BadInput: ``serving.no_engine`` for a package of an engine that cannot be served, and what reading
             the folder says.
-        WrongUse: ``diflow.wrong_stage``.
+        WrongUse: ``serving.wrong_stage``.
     """
     settings = settings or TritonSettings()
     repository = Path(repository).absolute()
@@ -145,7 +145,7 @@ def look_at(folder: Path, version: int) -> Installed:
     facts = read_facts(folder)
     if facts.stage != "dubber":
         raise WrongUse(
-            "diflow.wrong_stage",
+            "serving.wrong_stage",
             f"{folder} is a model of the stage {facts.stage!r}; a server needs one that dubs.",
             "dubflow train dubber makes one.",
         )

@@ -1,16 +1,33 @@
-"""Whether a folder holds this very run."""
+"""Whether a folder is this run's, and nobody else is at it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from dubflow.atomic import write_json
 from dubflow.errors import WrongUse
+from dubflow.locking import alone_in
+from dubflow.training.processes import launched, process_rank
 
 RUN = "run.json"
+_ENDING_S = 30.0
+
+
+def training_alone(out: Path) -> AbstractContextManager[None]:
+    """Hold a run's folder, for the first of its processes; the others follow it.
+
+    Raises:
+        WrongUse: ``training.run_is_busy``.
+    """
+    if process_rank():
+        return nullcontext()
+    busy = WrongUse("training.run_is_busy", f"Another process trains in {out}.", "Wait for it, or name another --out.")
+    # Processes that are started in the place of lost ones may come before those are quite gone.
+    return alone_in(out, busy, patience_s=_ENDING_S if launched() else 0.0)
 
 
 def claim(out: Path, identity: dict[str, Any], *, write: bool = True) -> None:

@@ -42,7 +42,7 @@ def test_a_face_that_leaves_the_picture_is_cut() -> None:
 def test_no_face_at_all_is_refused() -> None:
     with pytest.raises(BadInput) as refused:
         face_mask(track(None, None), 8, 8)
-    assert refused.value.code == "faces.no_face"
+    assert refused.value.code == "incontext.no_face"
 
 
 def test_the_first_frame_is_kept_and_eight_become_their_greatest() -> None:

@@ -35,13 +35,12 @@ from dubflow.diflow.training.fitting import Fitting
 from dubflow.diflow.training.modules import DubberModule, StageModule, TtsModule
 from dubflow.diflow.training.settings import TtsTraining
 from dubflow.diflow.training.task import Task, adopted, begun, sized
-from dubflow.errors import BadInput, WrongUse
-from dubflow.locking import alone_in
+from dubflow.errors import BadInput
 from dubflow.progress import Progress, Silent
 from dubflow.tracking import METRICS, RunLog, write_curves
 from dubflow.training.checkpoints import latest_checkpoint, step_of
-from dubflow.training.claims import claim
-from dubflow.training.processes import launched, process_rank
+from dubflow.training.claims import claim, training_alone
+from dubflow.training.processes import process_rank
 from dubflow.training.resuming import Bring
 
 
@@ -78,8 +77,6 @@ class TrainReport:
 Record = Callable[[Mapping[str, str]], AbstractContextManager[RunLog | None]]
 """Opens a run's record, given the tags to find it by."""
 
-_ENDING_S = 30.0
-
 
 def train(
     task: Task,
@@ -110,9 +107,7 @@ def train(
     started = time.monotonic()
     progress = progress or Silent()
     first = process_rank() == 0
-    busy = WrongUse("training.run_is_busy", f"Another process trains in {out}.", "Wait for it, or name another --out.")
-    # Processes that are started in the place of lost ones may come before those are quite gone.
-    with alone_in(out, busy, patience_s=_ENDING_S if launched() else 0.0) if first else nullcontext():
+    with training_alone(out):
         prepared = PreparedSet(task.data)
         codec = task.read_codec(prepared)
         identity = task.identity(prepared)

@@ -59,7 +59,7 @@ def _database(parts: Parts) -> None:
 def _storage(parts: Parts) -> None:
     parts.files.put(_PROBE_KEY, b"ready")
     if parts.files.find(_PROBE_KEY) is None:
-        raise OurFault("storage.failed", "What was written is not there.", "")
+        raise OurFault("gateway.storage_forgets", "What was written is not there.", "")
 
 
 def _model(parts: Parts) -> None:

@@ -18,7 +18,7 @@ def face_weight(track: FaceTrack, height: int, width: int) -> NDArray[np.uint8]:
     """uint8 ``[F, height, width]``: 255 on the face, 0 away from it, falling in between.
 
     Raises:
-        BadInput: ``faces.no_face`` when the track never shows a face.
+        BadInput: ``incontext.no_face`` when the track never shows a face.
     """
     import cv2
 

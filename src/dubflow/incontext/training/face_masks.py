@@ -25,12 +25,12 @@ def face_mask(track: FaceTrack, height: int, width: int) -> Mask:
     nearest frame with one.
 
     Raises:
-        BadInput: ``faces.no_face`` when the track never shows a face.
+        BadInput: ``incontext.no_face`` when the track never shows a face.
     """
     import cv2
 
     if not track.found.any():
-        raise BadInput("faces.no_face", "The track shows no face in any frame.", "Train without a mask.")
+        raise BadInput("incontext.no_face", "The track shows no face in any frame.", "Train without a mask.")
     seen = np.flatnonzero(track.found)
     made = np.zeros((len(track), height, width), dtype=np.uint8)
     for frame, image in enumerate(made):

@@ -45,7 +45,7 @@ def import_ltx_config(path: Path) -> Imported:
     """Read a configuration of an LTX trainer.
 
     Raises:
-        BadInput: ``incontext.foreign_settings`` for what is done otherwise here; ``config.bad_preset``.
+        BadInput: ``incontext.foreign_settings`` for what is done otherwise here; ``incontext.bad_trainer_file``.
     """
     content = _content(path)
     reader = _Reader(path, content)
@@ -175,7 +175,7 @@ def _content(path: Path) -> Mapping[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BadInput("config.bad_preset", f"{path.name} is not YAML: {error}.", "Repair it.") from error
+        raise BadInput("incontext.bad_trainer_file", f"{path.name} is not YAML: {error}.", "Repair it.") from error
     return content if isinstance(content, Mapping) else {}
 
 

@@ -28,7 +28,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from dubflow.atomic import write_text
-from dubflow.errors import BadInput, WrongUse
+from dubflow.errors import BadInput
 from dubflow.incontext.adapter.groups import group_lines, group_table, rates_of
 from dubflow.incontext.adapter.lora import WEIGHTS, add_lora, lora_parameters, put_lora
 from dubflow.incontext.training.data import PairData
@@ -36,20 +36,18 @@ from dubflow.incontext.training.module import LoraModule
 from dubflow.incontext.training.result import LoraResult, Validation
 from dubflow.incontext.training.task import LoraTask, write_result
 from dubflow.incontext.training.validation import dub_pairs, held_loss, write_dubs
-from dubflow.locking import alone_in
 from dubflow.progress import Progress, Silent
 from dubflow.tracking import METRICS, FolderLog, Logs, RunLog, write_curves
 from dubflow.training.callbacks import Checkpoints, Logging, ctrl_c_is_itself, spelled
 from dubflow.training.checkpoints import latest_checkpoint, step_of
-from dubflow.training.claims import claim, flat
+from dubflow.training.claims import claim, flat, training_alone
 from dubflow.training.devices import determinism_as_it_was, joined, trainer
 from dubflow.training.memory import keep_freed_memory
-from dubflow.training.processes import launched, process_rank
+from dubflow.training.processes import process_rank
 from dubflow.training.resuming import CHECKPOINTS, Bring, agreed, found, told
 from dubflow.training.sharding import is_sharded
 
 MODEL = "model"
-_ENDING_S = 30.0
 
 Record = Callable[[Mapping[str, str]], AbstractContextManager[RunLog | None]]
 """Opens a run's record, given the tags to find it by."""
@@ -111,8 +109,7 @@ def train_lora(
     started = time.monotonic()
     progress = progress or Silent()
     first = process_rank() == 0
-    busy = WrongUse("training.run_is_busy", f"Another process trains in {out}.", "Wait for it, or name another --out.")
-    with alone_in(out, busy, patience_s=_ENDING_S if launched() else 0.0) if first else nullcontext():
+    with training_alone(out):
         data, identity = _prepared(task)
         claim(out, identity, write=False)
         module = _module(task)

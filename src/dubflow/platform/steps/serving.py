@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 from dubflow.atomic import write_json
-from dubflow.errors import BadInput, OurFault
 from dubflow.platform.inference_services import MOUNT, DeploySettings, apply_service, inference_service
-from dubflow.platform.serving_status import is_up
+from dubflow.platform.serving_status import await_served, is_up
 from dubflow.platform.steps.artifacts import place, work_folder
 from dubflow.platform.steps.registry_words import champion_of
 from dubflow.platform.steps.verbs import MARK, begin, run_verb
@@ -21,7 +19,6 @@ from dubflow.serving.export import Exported, read_export
 from dubflow.serving.state import default_directory, read_state
 
 MANIFEST = "inferenceservice.json"
-_LOOK_S = 0.5
 
 
 def export_for_serving(
@@ -83,19 +80,5 @@ def _on_server(export: Exported, name: str, within_s: float) -> dict[str, Any]:
         told = f"no server of {name} runs here, and none is started: dubflow serve up --name {name}"
         sys.stderr.write(f"{MARK} {told}\n")
         return {"where": "nowhere"}
-    until = time.monotonic() + within_s
-    while True:
-        state = read_state(directory)
-        current = state.current
-        if current is not None and (current.version, current.package) == (export.version, export.package):
-            return {"where": "server", "since": current.since, "mode": state.mode}
-        for one in state.refused:
-            if (one.version, one.package) == (export.version, export.package):
-                raise BadInput("platform.served_refused", f"The server refuses version {one.version}: {one.headline}")
-        if time.monotonic() > until:
-            raise OurFault(
-                "platform.not_served",
-                f"The server of {directory} does not serve version {export.version} of {name} after {within_s:g} s.",
-                "See dubflow serve status.",
-            )
-        time.sleep(_LOOK_S)
+    state = await_served(directory, export.version, export.package, within_s)
+    return {"where": "server", "since": state.current.since if state.current else "", "mode": state.mode}
