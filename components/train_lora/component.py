@@ -23,8 +23,8 @@ def train_lora(
     devices: int,
 ):
     """Train on ``base`` to ``steps`` (0: the preset's), begun with the adapter ``start`` where that names one."""
-    from dubflow.platform.steps.lora import train_lora as train
+    from dubflow.platform.steps.lora import train_adapter
 
-    made = train(model.path, workspace, pairs.path, base, preset, start, steps, seed, nodes, devices)
+    made = train_adapter(model.path, workspace, pairs.path, base, preset, start, steps, seed, nodes, devices)
     model.metadata.update(made.facts)
     made.write_metrics(metrics.path, metrics.log_metric)

@@ -45,11 +45,11 @@ def test_the_verb_plans_trains_and_finds_it_finished(room: Room, tmp_path: Path)
 def test_the_step_leaves_the_adapter_as_its_artifact(
     room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dubflow.platform.steps.lora import train_lora
+    from dubflow.platform.steps.lora import train_adapter
 
     monkeypatch.setenv("DUBFLOW_MLFLOW_URI", f"sqlite:///{tmp_path / 'runs.db'}")
     preset = str(room.preset(tmp_path, steps=2))
-    made = train_lora(
+    made = train_adapter(
         str(tmp_path / "model"), str(tmp_path / "workspace"), str(room.pairs), "tiny", preset, "", 0, -1, 1, 1
     )
     assert made.facts["stage"] == "lora"

@@ -11,7 +11,7 @@ from dubflow.platform.steps.verbs import begin, run_verb
 from dubflow.platform.training_command import launcher_of
 
 
-def train_lora(
+def train_adapter(
     out: str,
     workspace: str,
     pairs: str,
