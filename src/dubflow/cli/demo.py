@@ -27,12 +27,16 @@ def demo(
     text: Annotated[str, typer.Option(envvar="DUBFLOW_DEMO_TEXT", help="What it is to say.")] = "",
     language: Annotated[str, typer.Option(envvar="DUBFLOW_DEMO_LANGUAGE", help="Language of the text.")] = "",
     reference: Annotated[str, typer.Option(help="File with the voice, or `self`: the clip's own.")] = "self",
+    keep_serving: Annotated[
+        bool, typer.Option("--keep-serving", help="Leave the server running; `dubflow serve down` ends it.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Run the main job in the embedded world.
 
     The pipeline train-dubber on this machine: talking heads, preparation, training from the starter's weights, score
-    card, gate, promotion; then the champion dubs. What is finished is found; a demo that was killed goes on.
+    card, gate, promotion; then the champion dubs, is served, and dubs a clip over HTTP. What is finished is found; a
+    demo that was killed goes on. Who brings a clip with its own voice says that this voice may be cloned.
     """
     from dubflow.config import Settings
 
@@ -42,7 +46,7 @@ def demo(
 
     own = _own(clip, text, language, reference)
     say = lambda line: typer.echo(line, err=True)  # noqa: E731
-    report = run_demo(home, preset, say, from_scratch=from_scratch, own=own)
+    report = run_demo(home, preset, say, from_scratch=from_scratch, own=own, keep_serving=keep_serving)
     emit(report.as_dict(), as_json, lambda console: _print_report(console, report))
     if not report.fine:
         raise typer.Exit(ExitCode.BAD_INPUT)
@@ -87,5 +91,26 @@ def _print_report(console: Console, report: DemoReport) -> None:
     ]
     console.print()
     print_table(console, "Dubbed", ("file", "language", "voice of", "speech from", "to", "text"), lines)
+    console.print()
+    _print_served(console, report)
     for failure in dubs.failures:
         console.print(f"{failure.clip}: {failure.reason} ({failure.code})", markup=False, highlight=False)
+
+
+def _print_served(console: Console, report: DemoReport) -> None:
+    served = report.served
+    how = "Triton" if served.mode == "triton" else f"in-process: {served.why}"
+    rows = [
+        ("served", f"{report.champion['model']} {served.version}, by {how}"),
+        ("address", served.address if served.kept else f"{served.address} (has ended)"),
+        ("clip", str(served.clip)),
+        ("job", f"{served.job}{', found done' if served.found else ''}"),
+        *(("", stage) for stage in served.stages),
+        ("voice", served.voice),
+        ("result", str(served.out)),
+        ("provenance", served.provenance),
+    ]
+    print_table(console, "Dubbed over HTTP", ("what", ""), rows)
+    if served.kept:
+        line = f"The server runs on: dubflow serve status --state {report.home / 'serve'} (down ends it)"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -17,13 +17,12 @@ from typing import Any
 from pydantic import Field
 
 from dubflow.config import Strict, load_preset
-from dubflow.corpora.manifest import read_manifest
+from dubflow.corpora.manifest import CorpusManifest, read_manifest
 from dubflow.diflow.stored import STARTER, STARTER_TTS, find_model
-from dubflow.dubbing.diflow_engine import DiflowEngine
-from dubflow.dubbing.jobs import DubReport, DubTask, dub_all
-from dubflow.dubbing.request import DubRequest, SegmentText
+from dubflow.dubbing.jobs import DubReport
 from dubflow.media.probe import probe
-from dubflow.platform.demo_dubs import choose_dubs, draw_dubs, dub_chosen
+from dubflow.platform.demo_dubs import ChosenDub, choose_dubs, draw_dubs, dub_chosen
+from dubflow.platform.demo_serving import ServedDub, WantedDub, serve_and_dub
 from dubflow.platform.dvc_remote import set_up_remote
 from dubflow.platform.pipelines.definitions import code_digest, read_pipeline
 from dubflow.platform.pipelines.local import WORKSPACE, resume, start
@@ -33,13 +32,15 @@ from dubflow.platform.steps.champions import champion_folder
 from dubflow.platform.steps.data import talkers_folder
 from dubflow.platform.steps.judging import LATEST
 from dubflow.platform.steps.registry_words import champion_of
-from dubflow.progress import reporting
 from dubflow.registry.package.opening import open_package
 from dubflow.talkers.contact_sheet import contact_sheet
 
 PIPELINE = "train-dubber"
 SCRATCH = "tiny"
 """Preset of a training from nothing."""
+REAL = Path("shared", "data", "grid_lipnet")
+"""Real clips, where somebody has put them beside the checkout; never part of it."""
+_REAL_TEXT, _REAL_VOICE, _DRAWN_VOICE = "Place green at g nine please", "rowan", "linden"
 
 
 class DemoSettings(Strict):
@@ -75,7 +76,7 @@ class DemoReport:
     Attributes:
         home: its folder. run: of the pipeline. champion: version in use, its package's digest.
         verdict: what the gate said last, with the paths of card and page; None where it has said nothing.
-        dubs: what was dubbed. pictures: of corpus and dubs.
+        dubs: what was dubbed. pictures: of corpus and dubs. served: what was dubbed over HTTP, and how.
     """
 
     home: Path
@@ -84,6 +85,7 @@ class DemoReport:
     verdict: dict[str, Any] | None
     dubs: DubReport
     pictures: tuple[Path, ...]
+    served: ServedDub
 
     @property
     def fine(self) -> bool:
@@ -104,6 +106,7 @@ class DemoReport:
                 "failures": [failure.model_dump(mode="json") for failure in self.dubs.failures],
             },
             "pictures": [str(path) for path in self.pictures],
+            "served": self.served.as_dict(),
         }
 
 
@@ -114,12 +117,14 @@ def run_demo(
     *,
     from_scratch: bool = False,
     own: OwnClip | None = None,
+    keep_serving: bool = False,
 ) -> DemoReport:
     """Run the main job below ``home``; ``say`` is told what goes on.
 
     Args:
         from_scratch: train from nothing by the figures of the preset ``tiny``, which takes the better part of an hour.
-        own: dub this clip at the end, instead of some of the corpus.
+        own: dub this clip over HTTP at the end.
+        keep_serving: leave the server running.
 
     Raises:
         BadInput, WrongUse, OurFault: what steps and the dubbing raise.
@@ -135,15 +140,23 @@ def run_demo(
     os.environ.update(surroundings(runs))
     model = champion_folder(runs / WORKSPACE, "", settings.name)
     package = open_package(model, [Path(os.environ["DUBFLOW_TRUSTED_KEYS"])])
-    dubs, pictures = (
-        _dub_some(settings, arguments, runs / WORKSPACE, model, home) if own is None else _dub_own(own, model, home)
-    )
+    chosen, manifest = _chosen(settings, arguments, runs / WORKSPACE)
+    dubs, pictures = _dub_some(chosen, manifest, model, home)
     champion = champion_of("", settings.name)
     version = champion.version if champion is not None else 0
     about = {"model": settings.name, "version": version, "package": package.digest}
+    served = serve_and_dub(
+        home,
+        settings.name,
+        (version, package.digest),
+        Path(os.environ["DUBFLOW_TRUSTED_KEYS"]),
+        _theirs(own) if own is not None else _real(Path.cwd().parent) or _drawn(chosen[0], manifest),
+        say,
+        keep=keep_serving,
+    )
     if (remote := set_up_remote(Path.cwd(), home)) is not None:
         say(f"dvc push keeps data and models in {remote} (.dvc/config.local)")
-    return DemoReport(home, run, about, _latest(runs / WORKSPACE), dubs, pictures)
+    return DemoReport(home, run, about, _latest(runs / WORKSPACE), dubs, pictures, served)
 
 
 def _arguments(settings: DemoSettings, preset: str, from_scratch: bool) -> dict[str, Any]:
@@ -178,13 +191,18 @@ def _pipeline(arguments: dict[str, Any], runs: Path, say: Callable[[str], None])
 _ENDED = {"failed": "failed", "cancelled": "was cancelled", "stopped": "was killed"}
 
 
-def _dub_some(
-    settings: DemoSettings, arguments: dict[str, Any], workspace: Path, model: Path, home: Path
-) -> tuple[DubReport, tuple[Path, ...]]:
-    """Clips of the corpus, each of another language, say other texts in other people's voices."""
+def _chosen(
+    settings: DemoSettings, arguments: dict[str, Any], workspace: Path
+) -> tuple[list[ChosenDub], CorpusManifest]:
     names = ("preset", "identities", "clips", "languages", "seed")
     manifest = read_manifest(talkers_folder(workspace, {name: arguments[name] for name in names}))
-    chosen = choose_dubs(manifest, settings.languages, settings.dubs)
+    return choose_dubs(manifest, settings.languages, settings.dubs), manifest
+
+
+def _dub_some(
+    chosen: list[ChosenDub], manifest: CorpusManifest, model: Path, home: Path
+) -> tuple[DubReport, tuple[Path, ...]]:
+    """Clips of the corpus, each of another language, say other texts in other people's voices."""
     dubs = dub_chosen(chosen, manifest, home / "dubbed", model)
     sheet = home / "talkers.png"
     if not sheet.is_file():
@@ -192,15 +210,19 @@ def _dub_some(
     return dubs, (sheet, *draw_dubs(chosen, dubs, manifest, home / "dubbed"))
 
 
-def _dub_own(own: OwnClip, model: Path, home: Path) -> tuple[DubReport, tuple[Path, ...]]:
-    request = DubRequest(
-        clip=own.clip, segments=(SegmentText(text=own.text),), language=own.language, reference=own.reference
-    )
-    with reporting("dub", 1, "clips") as progress:
-        report = dub_all([DubTask(request, home / f"{own.clip.stem}-dubbed.mp4")], DiflowEngine.open(model), progress)
-    if report.failures:
-        raise report.errors[0]
-    return report, ()
+def _theirs(own: OwnClip) -> WantedDub:
+    return WantedDub(own.clip, own.text, own.language, "your clip", reference=own.reference)
+
+
+def _real(beside: Path) -> WantedDub | None:
+    """The first real clip beside the checkout; its speaker gave us no consent, so a stock voice speaks."""
+    clips = sorted((beside / REAL).glob("*.mpg"))
+    return WantedDub(clips[0], _REAL_TEXT, "en", "a real clip of GRID", voice=_REAL_VOICE) if clips else None
+
+
+def _drawn(one: ChosenDub, manifest: CorpusManifest) -> WantedDub:
+    clip, text = manifest.media_path(one.clip), one.text.transcript or ""
+    return WantedDub(clip, text, one.clip.language or "", "a drawn clip", voice=_DRAWN_VOICE)
 
 
 def _latest(workspace: Path) -> dict[str, Any] | None:
