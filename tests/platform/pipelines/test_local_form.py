@@ -37,9 +37,27 @@ def test_no_part_waits_for_an_artifact_that_nobody_gives(name: str) -> None:
     assert unfed(local_spec(name)) == []
 
 
-def test_release_as_compiled_hands_on_what_nobody_gives() -> None:
-    # Were this no longer so, local_form would have nothing to do, and the test above could not fail.
-    assert unfed(yaml.safe_load(read_pipeline("release").text.split("\n---\n")[0]))
+def test_what_nobody_gives_is_taken_away_through_every_depth() -> None:
+    optional = {"inputDefinitions": {"artifacts": {"heads": {"isOptional": True}, "model": {}}}}
+    handed = {"heads": {"componentInputArtifact": "heads"}, "model": {"componentInputArtifact": "model"}}
+    tasks = {"inner": {"componentRef": {"name": "comp-inner"}, "inputs": {"artifacts": handed}}}
+    deeper = {"deeper": {"componentRef": {"name": "comp-deeper"}, "inputs": {"artifacts": handed}}}
+    given = {"model": {"taskOutputArtifact": {"outputArtifactKey": "artifact", "producerTask": "importer"}}}
+    spec = {
+        "pipelineInfo": {"name": "toy"},
+        "root": {"dag": {"tasks": {"part": {"componentRef": {"name": "comp-part"}, "inputs": {"artifacts": given}}}}},
+        "components": {
+            "comp-part": {**optional, "dag": {"tasks": tasks}},
+            "comp-inner": {**optional, "dag": {"tasks": deeper}},
+            "comp-deeper": {**optional, "executorLabel": "exec-deeper"},
+        },
+    }
+    assert unfed(spec) == [("comp-part", "heads")]
+    local = yaml.safe_load(local_form(yaml.safe_dump(spec)))
+    assert unfed(local) == []
+    for part in ("comp-part", "comp-inner"):
+        (task,) = local["components"][part]["dag"]["tasks"].values()
+        assert list(task["inputs"]["artifacts"]) == ["model"]
 
 
 def test_an_artifact_that_is_given_is_handed_on() -> None:
