@@ -42,6 +42,7 @@ _RETENTION_S = 300.0
 _WEBHOOKS_S = 0.5
 _WORK = "work"
 _PATIENCE_S = 30.0
+_PROOF_S = 20.0
 
 _log = logging.getLogger("dubflow.gateway.worker")
 
@@ -86,14 +87,19 @@ def current_speaker(state: Path) -> Speaker:
         BadInput: ``serving.no_state`` and what opening it says.
     """
     from dubflow.serving.engines import open_engine
+    from dubflow.serving.golden import dub_golden
     from dubflow.serving.state import read_state
 
     engine = open_engine(state)
     served = read_state(state)
+
+    def proof() -> object:
+        return dub_golden(engine, _PROOF_S)
+
     for one in (served.current, served.previous):  # a switch may have come between the two lines above
         if one is not None and one.engine == engine.id:
-            return Speaker(engine, one.version, one.package)
-    return Speaker(engine)
+            return Speaker(engine, one.version, one.package, proof)
+    return Speaker(engine, proof=proof)
 
 
 @contextmanager

@@ -35,11 +35,13 @@ class Speaker:
 
     Attributes:
         version: number in the registry; 0 for a model from no registry, None where nobody knows.
+        proof: has the engine dub something, and raises where it does not; None where there is nothing to doubt.
     """
 
     engine: Engine[Any]
     version: int | None = None
     package: str | None = None
+    proof: Callable[[], object] | None = None
 
 
 @dataclass(frozen=True)

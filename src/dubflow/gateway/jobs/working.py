@@ -51,6 +51,7 @@ class Worker:
         self.drift = DriftRecorder(tools.settings.state)
         self.stopping = threading.Event()
         self._let_go_at: float | None = None
+        self._doubted = False
 
     def drain(self, *, now: bool = False) -> None:
         """Take no more jobs; let go of one that runs when its time is over, or ``now``."""
@@ -89,6 +90,10 @@ class Worker:
         if shutil.disk_usage(settings.state).free < settings.spare_bytes:
             raise disk_full()
         speaker = self.tools.speaker()
+        if self._doubted and speaker.proof is not None:
+            # One job was lost to a server that is not well: the others wait until it is, and lose no try.
+            speaker.proof()
+        self._doubted = False
         lease = self.queue.lease(self.name)
         return None if lease is None else (lease, speaker)
 
@@ -109,6 +114,7 @@ class Worker:
                 # The database stayed away for long, and nobody knows whether it heard us: the files stay. If it did
                 # not, the lease ends by itself, and they are doomed then.
                 ending, code = "lost", error.code
+            self._doubted = code is not None and code.startswith("serving.")
             seconds = time.monotonic() - began
             self.meters.count("dubflow_job_attempts_total", trace=trace.trace_id, outcome=ending)
             self.meters.observe("dubflow_job_seconds", seconds, trace=trace.trace_id, outcome=ending)
