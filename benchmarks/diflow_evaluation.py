@@ -198,7 +198,7 @@ def originals(held: HeldOut) -> System:
 
 def resynthesised(held: HeldOut, codec_folder: Path) -> System:
     """Their codec tokens decoded: what the networks can reach at best."""
-    from dubflow.diflow.inference.generation import waveform_of
+    from dubflow.diflow.inference.sound import waveform_of
 
     codec = load_codec(codec_folder)
     sounds = []
@@ -250,7 +250,7 @@ def silent_clips(held: HeldOut) -> list[SilentClip]:
 def dubbed_by(held: HeldOut, model: Path, *, nfe: int, seed: int, name: str = "stage 2 (dubs)") -> Dubbed:
     """Stage 2: the text to the lips of the clip, in the reference's voice."""
     from dubflow.diflow.inference.clips import dub_clips
-    from dubflow.diflow.inference.generation import waveform_of
+    from dubflow.diflow.inference.sound import waveform_of
     from dubflow.diflow.stored import load_model
 
     stored = load_model(model)

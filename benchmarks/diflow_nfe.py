@@ -35,9 +35,9 @@ from diflow_evaluation import (
 )
 from dubflow.diflow.flow.samplers import SamplerSettings
 from dubflow.diflow.inference.clips import dub_clips
-from dubflow.diflow.inference.generation import waveform_of
 from dubflow.diflow.inference.items import SilentClip
 from dubflow.diflow.inference.settings import InferenceSettings
+from dubflow.diflow.inference.sound import waveform_of
 from dubflow.diflow.nets.dubber import DubberNetwork
 from dubflow.diflow.stored import load_model
 from dubflow.speech.codecs import Codec

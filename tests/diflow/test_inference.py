@@ -15,9 +15,9 @@ from torch import nn
 from dubflow.diflow.flow.samplers import SamplerSettings
 from dubflow.diflow.inference.batching import buckets, padded, prompt_of
 from dubflow.diflow.inference.clips import dub_clips
-from dubflow.diflow.inference.generation import waveform_of
 from dubflow.diflow.inference.items import Sentence, SilentClip
 from dubflow.diflow.inference.settings import InferenceSettings
+from dubflow.diflow.inference.sound import waveform_of
 from dubflow.diflow.inference.speaking import speak
 from dubflow.diflow.nets.dubber import DubberNetwork
 from dubflow.diflow.nets.settings import TINY

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from dubflow.diflow.inference.items import SilentClip
-from dubflow.dubbing.diflow_denoiser import DrawnSegment
 from dubflow.dubbing.diflow_frontend import SeenClip, SeenSegment
+from dubflow.dubbing.drawn import DrawnSegment
 from dubflow.dubbing.engine import Job
 from dubflow.dubbing.planning import PlannedSegment
 from dubflow.dubbing.request import DubOptions

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dubflow.diflow.inference.generation import waveform_of
-from dubflow.dubbing.diflow_denoiser import DrawnSegment
+from dubflow.diflow.inference.sound import waveform_of
+from dubflow.dubbing.drawn import DrawnSegment
 from dubflow.dubbing.engine import SpokenSegment
 from dubflow.speech.codecs import Codec
 from dubflow.speech.durations import FRAME_RATE

@@ -4,38 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 
 from dubflow.diflow.flow.samplers import SamplerSettings
 from dubflow.diflow.inference.clips import dub_followed
 from dubflow.diflow.inference.following import Follow
-from dubflow.diflow.inference.items import DubbedSpeech, Ids, SilentClip
+from dubflow.diflow.inference.items import SilentClip
 from dubflow.diflow.inference.settings import InferenceSettings
 from dubflow.diflow.nets.dubber import DubberNetwork
+from dubflow.dubbing.drawn import DrawnSegment
 from dubflow.dubbing.request import DubOptions
-from dubflow.speech.codecs import Tokens
-
-
-@dataclass(frozen=True, eq=False)
-class DrawnSegment:
-    """What the network says in a segment.
-
-    Attributes:
-        tokens: of the codec.
-        frame_durations: frames of each phoneme ``[N]``.
-        crowded: whether there were more phonemes than frames.
-    """
-
-    tokens: Tokens
-    frame_durations: Ids
-    crowded: bool
-
-    @classmethod
-    def of(cls, dubbed: DubbedSpeech) -> Self:
-        """Without the attention maps, which nobody reads when a clip is dubbed."""
-        return cls(dubbed.tokens, dubbed.frame_durations, dubbed.crowded)
 
 
 class DiflowDenoiser:

@@ -13,8 +13,9 @@ from typing import Literal, Self
 
 from dubflow.diflow.stored import StoredModel, find_model, load_model
 from dubflow.dubbing.diflow_codec import voiced
-from dubflow.dubbing.diflow_denoiser import DiflowDenoiser, DrawnSegment
+from dubflow.dubbing.diflow_denoiser import DiflowDenoiser
 from dubflow.dubbing.diflow_frontend import DiflowFrontend, SeenClip, open_frontend
+from dubflow.dubbing.drawn import DrawnSegment
 from dubflow.dubbing.engine import Job, SpokenSegment
 from dubflow.dubbing.watching import Watch, cancelled, check_stopped
 from dubflow.speech.codecs import Codec

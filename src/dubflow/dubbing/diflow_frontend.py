@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from dubflow.config import validated
 from dubflow.corpora.settings import PrepareSettings
 from dubflow.corpora.transform import Tools, build_tools, face_arrays
+from dubflow.diflow.facts import ModelFacts
 from dubflow.diflow.inference.items import SilentClip
-from dubflow.diflow.stored import ModelFacts
 from dubflow.dubbing.engine import Job
 from dubflow.dubbing.planning import PlannedSegment
 from dubflow.dubbing.request import DubOptions
@@ -68,6 +68,10 @@ class DiflowFrontend:
             )
         self._settings, self._codec, self._tools, self._prepare = facts.settings, codec, tools, prepare
         self._voices: dict[tuple[str, int], Tokens] = {}
+
+    def warm(self) -> None:
+        """Open what the first clip would wait for; a model that is loaded answers its first job like any other."""
+        self._tools.landmarker.landmarks(np.zeros((1, 64, 64, 3), np.uint8))
 
     def look(self, job: Job, watch: Watch) -> SeenClip:
         """Lips, face and voice of a clip; see :class:`dubflow.dubbing.engine.Engine`.

@@ -7,7 +7,8 @@ model is then loaded, which leaves alone the versions that stay.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -31,24 +32,30 @@ class Control:
         self._client = tritonclient.grpc.InferenceServerClient(grpc)
 
     def load(self, version: int, names: Sequence[str] = MODELS) -> None:
-        """Load an installed version beside those that run; parts first. One that is loaded already stays.
+        """Load an installed version beside those that run. One that is loaded already stays.
+
+        Its models load at the same time, for each starts a process that imports its own libraries; nobody asks for the
+        version before all are there.
 
         Args:
-            names: of its models, in their order; all by default.
+            names: of its models; all by default.
 
         Raises:
             BadInput: ``serving.not_installed``.
             OurFault: ``serving.not_loaded`` with what the server says; the version is switched off again then, so
                 that the server is ready for the others.
         """
-        for name in names:
-            switch_on(self._repository, version, (name,))
-            try:
-                self._load(name)
-                self._await(name, version, ready=True)
-            except OurFault:
-                self.unload(version)
-                raise
+
+        def load(name: str) -> None:
+            self._load(name)
+            self._await(name, version, ready=True)
+
+        switch_on(self._repository, version, tuple(names))
+        try:
+            _at_once(load, names)
+        except OurFault:
+            self.unload(version)
+            raise
 
     def unload(self, version: int, names: Sequence[str] = MODELS) -> None:
         """End a version, its front first; jobs that it has begun may finish. The others stay loaded.
@@ -56,15 +63,21 @@ class Control:
         Raises:
             OurFault: ``serving.not_unloaded``.
         """
-        for name in reversed(names):
+
+        def unload(name: str) -> None:
             switch_off(self._repository, version, (name,))
             if versions_on(self._repository, name):
                 self._load(name)
             else:
                 self._call("serving.not_unloaded", self._client.unload_model, name)
             self._await(name, version, ready=False)
-            if name == FRONT and len(names) > 1:
-                self._drain(name, version)
+
+        parts = [name for name in names if name != FRONT]
+        if FRONT in names:
+            unload(FRONT)
+            if parts:
+                self._drain(FRONT, version)
+        _at_once(unload, parts)
 
     def reload(self, version: int, names: Sequence[str] = MODELS) -> None:
         """End and load a version, or those of its models whose process died: nothing else heals them.
@@ -134,3 +147,14 @@ class Control:
             return method(*arguments, headers=self._headers, **options)
         except tritonclient.utils.InferenceServerException as error:
             raise OurFault(code, f"Triton: {error.message()}", "See triton.log.") from error
+
+
+def _at_once(do: Callable[[str], None], names: Sequence[str]) -> None:
+    """Do something with several models at the same time; ends when all have, then raises what the first has."""
+    if not names:
+        return
+    with ThreadPoolExecutor(len(names), thread_name_prefix="control") as pool:
+        running = [pool.submit(do, name) for name in names]
+        wait(running)
+    for one in running:
+        one.result()

@@ -35,7 +35,7 @@ def source_of(options: ServeOptions) -> Source:
         from dubflow.registry.models import open_registry
 
         return RegistrySource(open_registry(options.registry, say), options.name, options.trusted_keys, policy)
-    from dubflow.diflow.stored import find_model
+    from dubflow.diflow.facts import find_model
 
     return FolderSource(find_model(options.model or "starter"), options.trusted_keys, policy)
 

@@ -8,8 +8,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from dubflow.diflow.inference.items import SilentClip
-from dubflow.dubbing.diflow_denoiser import DrawnSegment
 from dubflow.dubbing.diflow_frontend import SeenClip
+from dubflow.dubbing.drawn import DrawnSegment
 from dubflow.serving.wire import Arrays, Packet
 from dubflow.speech.codecs import Tokens
 

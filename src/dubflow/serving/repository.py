@@ -132,7 +132,7 @@ def look_at(folder: Path, version: int) -> Installed:
     Raises:
         BadInput, WrongUse: as :func:`install_version`.
     """
-    from dubflow.diflow.stored import model_digest, read_facts
+    from dubflow.diflow.facts import model_digest, read_facts
     from dubflow.dubbing.diflow_engine import engine_id
 
     folder = Path(folder).absolute()

@@ -104,13 +104,14 @@ class Watcher:
         """
         try:
             wanted = self._source.wanted()
-            self._unreachable = ""
         except DubflowError as error:
-            if error.code != self._unreachable:
-                self._unreachable = error.code
-                self._note(f"the registry cannot be asked: {error.headline}")
+            self._missed(error.code, f"the registry cannot be asked: {error.headline}")
             return False
         state = read_state(self._directory)
+        if wanted is None and state.current is not None:
+            self._missed("nobody", f"the registry names nobody; version {state.current.version} goes on serving")
+        else:
+            self._unreachable = ""
         if wanted is None or _is(state.current, wanted):
             if self._settings.ahead:
                 self._make_ready(state)
@@ -163,6 +164,12 @@ class Watcher:
             self._note(f"version {wanted.version} serves, {'as before' if back else 'new'} "
                        f"({time.monotonic() - began:.1f} s)")  # fmt: skip
             self._tidy(state)
+
+    def _missed(self, what: str, told: str) -> None:
+        """Say once that the registry does not say who should serve."""
+        if what != self._unreachable:
+            self._unreachable = what
+            self._note(told)
 
     def _exported(self, wanted: Wanted) -> tuple[Exported, Path]:
         """The export of a version; made where it is not there yet."""

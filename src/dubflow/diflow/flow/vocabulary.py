@@ -8,11 +8,12 @@ only, so neither pad nor mask can be emitted.
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from dubflow.errors import WrongUse
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Vocabulary:
         Raises:
             WrongUse: ``diflow.bad_tokens``.
         """
+        import torch  # only here: the facts of a model name a vocabulary, and are read without torch
+
         if tokens.is_floating_point() or tokens.dtype == torch.bool:
             raise WrongUse("diflow.bad_tokens", f"Tokens are integers, not {tokens.dtype}.")
         if tokens.numel() and (int(tokens.min()) < 0 or int(tokens.max()) > self.pad):

@@ -15,8 +15,7 @@ from dubflow.diflow.inference.following import Between
 from dubflow.diflow.inference.settings import InferenceSettings
 from dubflow.diflow.nets.content import Content
 from dubflow.diflow.nets.denoiser import Context, FlowDenoiser
-from dubflow.speech.codecs import Codec, Tokens
-from dubflow.speech.durations import SAMPLES_PER_FRAME
+from dubflow.speech.codecs import Tokens
 
 
 def draw_tokens(
@@ -61,9 +60,3 @@ def draw_tokens(
         )
         for item, (length, speaker) in enumerate(zip(lengths, speakers, strict=True))
     ]
-
-
-def waveform_of(codec: Codec, tokens: Tokens, frames: int) -> NDArray[np.float32]:
-    """What the codec says, exactly ``640 frames`` samples at 16 kHz; the last token may reach past them."""
-    sound = codec.decode(tokens)[: SAMPLES_PER_FRAME * frames]
-    return np.pad(sound, (0, SAMPLES_PER_FRAME * frames - len(sound)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from dubflow.diflow.stored import CODEC
+from dubflow.diflow.facts import CODEC
 from dubflow.dubbing.diflow_codec import voiced
 from dubflow.serving.models.parts import Counters, answered, device_of, installed
 from dubflow.serving.packing import drawn_of

@@ -13,7 +13,8 @@ from typing import Any
 
 from dubflow.diflow.inference.items import SilentClip
 from dubflow.diflow.stored import load_model
-from dubflow.dubbing.diflow_denoiser import DiflowDenoiser, DrawnSegment
+from dubflow.dubbing.diflow_denoiser import DiflowDenoiser
+from dubflow.dubbing.drawn import DrawnSegment
 from dubflow.dubbing.request import DubOptions
 from dubflow.dubbing.watching import cancelled
 from dubflow.errors import DubflowError

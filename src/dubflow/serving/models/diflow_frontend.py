@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from dubflow.diflow.stored import CODEC, read_facts
+from dubflow.diflow.facts import CODEC, read_facts
 from dubflow.dubbing.diflow_frontend import open_frontend
 from dubflow.serving.asking import job_of
 from dubflow.serving.models.parts import Counters, answered, installed
@@ -25,6 +25,7 @@ class FrontendModel:
         """Extractors and codec; not the network."""
         folder = installed(args).folder
         self._frontend = open_frontend(read_facts(folder), load_codec(folder / CODEC), folder)
+        self._frontend.warm()
         self._counters = Counters(args, {_SECONDS: "Time spent on looking at clips, in seconds."})
 
     def execute(self, requests: list[Any]) -> list[Any]:
