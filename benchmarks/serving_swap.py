@@ -4,9 +4,9 @@
 
 Four clients ask the denoiser on Triton for the tokens of a segment of 0.4 s (one step of the flow, features extracted
 once: small enough for thousands of requests on two cores), each pausing for a moment after an answer, and a fifth dubs
-the whole clip through the front model now and then. Before each request all of them look up who serves, as workers do. Seconds run from just before the
-registry's alias is changed to the first answer of the version that it names. The baseline is the plain way: the server
-is ended and started again with the other version, while the same clients ask.
+the whole clip through the front model now and then. Before each request all of them look up who serves, as workers do.
+Seconds run from just before the registry's alias is changed to the first answer of the version that it names. The
+baseline is the plain way: the server is ended and started again with the other version, while the same clients ask.
 """
 
 from __future__ import annotations
@@ -241,8 +241,10 @@ def main() -> None:
             wall = time.monotonic() - answers.started
         rows.append(restarted(root, made[:2], given.clients, given.pause))
     heard, dubs = len(answers.heard), len(answers.dubs)
-    print(f"{given.clients} clients, pauses of {given.pause:g} s: {heard} requests of a segment and {dubs} whole dubs in {wall:.0f} s, over three "
-          f"changes; {len(answers.failed)} failed. {machine()}\n")  # fmt: skip
+    asked = (
+        f"{given.clients} clients with pauses of {given.pause:g} s: {heard} requests of a segment and {dubs} whole dubs"
+    )
+    print(f"{asked} in {wall:.0f} s, over three changes; {len(answers.failed)} failed. {machine()}\n")
     columns = (
         "change",
         "alias changed s",
