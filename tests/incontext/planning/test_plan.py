@@ -6,13 +6,14 @@ import json
 
 import pytest
 import torch
+from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 from typer.testing import CliRunner
 
 from dubflow.cli.main import app
 from dubflow.errors import WrongUse
 from dubflow.incontext.adapter.lora import LoraSettings, add_lora, lora_parameters
-from dubflow.incontext.backbone.settings import published
+from dubflow.incontext.backbone.settings import Version, published
 from dubflow.incontext.backbone.text import encode_text
 from dubflow.incontext.backbone.tiny import tiny_backbone, tiny_settings
 from dubflow.incontext.planning.counting import Activations, Weights, count_activations, count_weights
@@ -69,9 +70,13 @@ def test_weights_gradients_and_the_optimiser_are_exact(counted: Counted) -> None
     assert not [p for name, p in base.transformer.named_parameters() if p.grad is not None and "lora" not in name]
 
 
-@pytest.mark.parametrize("version", ["2.0", "2.3"])
-def test_what_autograd_keeps_is_what_was_counted(version: str) -> None:
-    base = tiny_backbone(version)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("version", "dtype"), [("2.0", torch.float32), ("2.3", torch.float32), ("2.0", torch.bfloat16)]
+)
+def test_what_autograd_keeps_is_what_was_counted(version: Version, dtype: torch.dtype) -> None:
+    """In bfloat16 the base is stored so, the LoRA in float32, and both compute under autocast, as in a training."""
+    base = tiny_backbone(version)
+    nn.Module.to(base.transformer, dtype)
     module, example = step(base, TRAINING)
     apart = {parameter.untyped_storage().data_ptr() for parameter in base.transformer.parameters()}
     apart |= {value.untyped_storage().data_ptr() for value in (example.video_target, example.audio_target)}
@@ -85,10 +90,11 @@ def test_what_autograd_keeps_is_what_was_counted(version: str) -> None:
 
     from dubflow.incontext.forward import forward
 
-    with saved_tensors_hooks(keep, lambda tensor: tensor):
+    mixed = torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16)
+    with mixed, saved_tensors_hooks(keep, lambda tensor: tensor):
         forward(module.transformer, example.tokens, example.text, TRAINING.scheme)
     measured = sum(storage.nbytes() for storage in kept.values())
-    counted = count_activations(tiny_settings(version), LORA, DATA, TRAINING, dtype=torch.float32)  # type: ignore[arg-type]
+    counted = count_activations(tiny_settings(version), LORA, DATA, TRAINING, dtype=dtype)
     assert counted.outside + 2 * counted.block == pytest.approx(measured, rel=0.02)
 
 

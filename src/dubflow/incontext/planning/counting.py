@@ -160,15 +160,23 @@ class _Bytes:
             self.largest = max(self.largest, storage.nbytes())
 
 
-class _FusedAttention(TorchFunctionMode):
-    """Attention on the meta device as the fused kernels keep it; on its own torch would write the matrix out."""
+class _AsItRuns(TorchFunctionMode):
+    """What the meta device would do otherwise than a training does.
 
-    def __init__(self) -> None:
+    Attention is kept as the fused kernels keep it; on its own torch would write the matrix out. Linear layers whose
+    weights are float32 (the LoRA's) compute in ``dtype`` and keep their inputs in it, each its own copy, as autocast
+    has it.
+    """
+
+    def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()
+        self.dtype = dtype
         self.flops = 0
         self.masks = 0
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function is nn.functional.linear:
+            return function(*(one if one is None else one.to(self.dtype) for one in args), **(kwargs or {}))
         if function is not nn.functional.scaled_dot_product_attention:
             return function(*args, **(kwargs or {}))
         query, key, value = args
@@ -198,7 +206,11 @@ def _counted(
     dtype: torch.dtype,
     blocks: int,
 ) -> _Counts:
-    transformer = nn.Module.to(_transformer(base, lora, blocks), dtype)
+    transformer = _transformer(base, lora, blocks)
+    trained = {name for name, _ in lora_parameters(transformer)}
+    for name, parameter in transformer.named_parameters():
+        if name not in trained:
+            parameter.data = parameter.data.to(dtype)
     transformer.train()
     tokens, text = _step(base, data, training, dtype)
     layout = Layout.of(tokens, training.scheme)  # it looks at values, which shapes alone have not
@@ -209,10 +221,10 @@ def _counted(
         return tensor
 
     with _inputs_of_blocks(transformer, inputs), saved_tensors_hooks(keep, lambda tensor: tensor):
-        attention, flops = _FusedAttention(), FlopCounterMode(display=False)
-        with flops, attention:
+        run, flops = _AsItRuns(dtype), FlopCounterMode(display=False)
+        with flops, run:
             forward(transformer, tokens.to(META), text, training.scheme, layout=layout)
-    return _Counts(saved.total, inputs.total, attention.masks, saved.largest, flops.get_total_flops() + attention.flops)
+    return _Counts(saved.total, inputs.total, run.masks, saved.largest, flops.get_total_flops() + run.flops)
 
 
 @contextmanager
