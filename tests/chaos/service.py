@@ -226,7 +226,7 @@ def until(condition: Callable[[], bool], within_s: float, pause_s: float = 0.05)
 def told(record: Record, figure: str) -> None:
     """Say a test's figure: in its output, and among its properties for ``benchmarks/serving_chaos.py``."""
     record("figure", figure)
-    print(f"figure: {figure}")
+    sys.stdout.write(f"figure: {figure}\n")
 
 
 @dataclass(frozen=True)
@@ -242,8 +242,8 @@ def held(process: int) -> Held:
     """Private memory (shared libraries and mapped models do not count), open files, threads."""
     rolled = Path(f"/proc/{process}/smaps_rollup").read_text()
     private = sum(int(line.split()[1]) for line in rolled.splitlines() if line.startswith("Private_"))
-    files = len(os.listdir(f"/proc/{process}/fd"))
-    return Held(private / 1024, files, len(os.listdir(f"/proc/{process}/task")))
+    files, threads = (len(list(Path(f"/proc/{process}/{name}").iterdir())) for name in ("fd", "task"))
+    return Held(private / 1024, files, threads)
 
 
 def slope(values: Sequence[tuple[int, float]], per: int = 100) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import secrets
@@ -64,10 +65,8 @@ def test_a_full_disk_is_said_and_leaves_nothing_half_written(tmp_path: Path, rec
         silent = _unannounced(client.port, client.key, 8)
         assert shutil.disk_usage(disk).free > 5 * MIB, "nothing stays"
         twice = client.ask("POST", "/v1/uploads", clip)  # it can be received, and then not be stored
-        for status, code in ((announced.status, announced.code), silent, (twice.status, twice.code)):
-            assert (status, code) in ((507, "gateway.disk_full"), (0, "")), (status, code)
-        assert silent == (507, "gateway.disk_full")
-        assert (twice.status, twice.code) == (507, "gateway.disk_full")
+        for told_so in ((announced.status, announced.code), silent, (twice.status, twice.code)):
+            assert told_so == (507, "gateway.disk_full")
         assert received() == []
         assert client.ask("GET", "/healthz").status == 200
         # Full to the last byte: nothing can be taken on, and that is said as well.
@@ -96,10 +95,8 @@ def _unannounced(port: int, key: str, mebibytes: int) -> tuple[int, str]:
     made = http.client.HTTPConnection(HOST, port, timeout=30)
     try:
         headers = {"Authorization": f"Bearer {key}", "Transfer-Encoding": "chunked"}
-        try:
+        with contextlib.suppress(OSError):  # it has answered and closed already; the answer is still there
             made.request("POST", "/v1/uploads", pieces(), headers, encode_chunked=True)
-        except OSError:
-            pass  # it has answered and closed already; the answer is still there
         found = made.getresponse()
         return found.status, str(json.loads(found.read())["code"])
     finally:

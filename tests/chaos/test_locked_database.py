@@ -58,5 +58,5 @@ def test_a_database_locked_for_30_s_costs_no_job(tmp_path: Path, record_property
         assert [job["state"] for job in ended] == ["done"] * len(jobs)
         assert [job["attempts"] for job in ended] == [1] * len(jobs)
         assert sorted(client.listed()) == sorted(jobs), "what was refused is there once"
-    told(record_property, f"{refused} x 503 with Retry-After, reads {1000 * max(reads):.0f} ms at the most; free again: "
+    told(record_property, f"{refused} x 503 with Retry-After, reads {1000 * max(reads):.0f} ms at the most; free: "
          f"a submission after {taken:.1f} s, all {len(jobs)} jobs after {done:.1f} s, none tried twice")  # fmt: skip

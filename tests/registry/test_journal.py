@@ -74,6 +74,18 @@ def test_looking_makes_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_database_that_goes_away_is_not_an_empty_history(database: Path) -> None:
+    written = journal(database)
+    assert written.append(State("m").registered(1, "ab" * 32, CHANGE))
+    away = database.rename(database.with_name("away.db"))
+    with pytest.raises(OurFault) as caught:
+        written.state("m")
+    assert caught.value.code == "registry.journal_unreachable"
+    assert not database.exists(), "nor is an empty one made"
+    away.rename(database)
+    assert written.last_number("m") == 1
+
+
 def test_rows_changed_by_hand_are_noticed(database: Path) -> None:
     written = journal(database)
     for version in (1, 2):

@@ -234,6 +234,24 @@ def test_a_registry_that_is_away_stops_nothing_and_is_said_once(place: Place) ->
     assert len(place.said) == 1
 
 
+def test_a_registry_that_names_nobody_stops_nothing_and_is_said_once(place: Place) -> None:
+    first = place.releases.release(0)
+    place.watcher.look()
+
+    class Empty:
+        def wanted(self) -> None:
+            return None
+
+        def next_one(self) -> None:
+            return None
+
+    emptied = place.new_watcher(Empty())
+    place.said.clear()
+    assert not any(emptied.look() for _ in range(5))
+    assert place.versions == (first, None)
+    assert place.said == [f"the registry names nobody; version {first} goes on serving"]
+
+
 def test_files_that_cannot_be_reached_now_are_no_fault_of_the_version(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -136,6 +136,12 @@ class Journal:
 
         url = self._engine.url
         if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+            if self._there:
+                raise OurFault(
+                    "registry.journal_unreachable",
+                    f"The history of models cannot be reached: {url.database} is gone.",
+                    "Put the database back.",
+                )
             return False  # to look would make an empty file, and MLflow takes that for a database of its own
         if not self._there:
             with self._reaching():
@@ -151,6 +157,7 @@ class Journal:
         try:
             with self._reaching():
                 self._table.metadata.create_all(self._engine)
+            self._there = True
         except (DBAPIError, OurFault):
             if not self._exists():  # else somebody made it between our look and our making
                 raise

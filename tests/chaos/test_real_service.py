@@ -1,17 +1,19 @@
-"""SIGKILL of the stub, the server, a worker, the gateway: each job is done once, none is lost, none is there twice.
+"""The whole service on the real Triton, with real dubs of the embedded starter: killed piece by piece, and worked hard.
 
-On the real Triton, with real dubs of the embedded starter (the golden clip of two seconds, drafts).
+After SIGKILL of the stub, the server, a worker, the gateway each job is done once, none is lost, none is there twice.
+The soak is ``DUBFLOW_SOAK_JOBS`` jobs (30 without; ``benchmarks/serving_chaos.py`` runs 500).
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from chaos.service import Client, Record, kill, new_key, told, until
+from chaos.service import Client, Record, held, kill, new_key, slope, told, until
 from dubflow.gateway.settings import load_settings
 from dubflow.platform.serving_stack import plan_stack, port_of
 from dubflow.platform.serving_status import start_detached, status_of, stop_stack
@@ -23,6 +25,7 @@ from dubflow.serving.patience import WatchSettings
 from dubflow.serving.state import read_state
 from dubflow.serving.stubs import running_stubs
 from dubflow.storage import Objects
+from gateway.api import make_clip
 
 pytestmark = [
     pytest.mark.slow,
@@ -31,6 +34,8 @@ pytestmark = [
 
 WITHIN_S = 180.0
 JOBS = 3
+SOAK = int(os.environ.get("DUBFLOW_SOAK_JOBS", "30"))
+AT_ONCE, WARM = 10, 10
 DRAFT = {"quality": "draft", "options": {"no_face": "speak"}}
 
 
@@ -99,7 +104,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     finally:
         stop_stack(directory, 60)
     assert not stubs_of(shared_memory_prefix(directory))
-    assert not list(Path("/dev/shm").glob(f"{shared_memory_prefix(directory).lstrip('/')}*"))  # noqa: S108
+    assert not list(Path("/dev/shm").glob(f"{shared_memory_prefix(directory)}*"))
 
 
 def test_a_killed_stub_loses_and_doubles_no_job(stack: Stack, record_property: Record) -> None:
@@ -120,3 +125,45 @@ def test_a_killed_worker_loses_and_doubles_no_job(stack: Stack, record_property:
 
 def test_a_killed_gateway_loses_and_doubles_no_job(stack: Stack, record_property: Record) -> None:
     stack.killed_amid(lambda: stack.process("gateway"), record_property, "gateway")
+
+
+def test_many_short_jobs_leave_memory_descriptors_and_shared_memory_flat(
+    stack: Stack, tmp_path: Path, record_property: Record
+) -> None:
+    upload = stack.client.upload(make_clip(tmp_path / "short.mp4", frames=15))
+    processes = {name: stack.process(name) for name in ("gateway", "worker-0", "keeper", "triton")}
+    processes |= {one.model: one.process for one in running_stubs(stack.directory)}
+    memory: dict[str, list[tuple[int, float]]] = {name: [] for name in processes}
+    files: dict[str, set[int]] = {name: set() for name in processes}
+    shared, done, began = list[tuple[int, float]](), 0, time.monotonic()
+    while done < WARM + SOAK:
+        count = min(AT_ONCE, WARM + SOAK - done)
+        jobs = [stack.client.submit(upload, text="Hi.", **DRAFT) for _ in range(count)]
+        assert {answer.status for answer in jobs} == {202}
+        ended = stack.client.ended([answer.json["id"] for answer in jobs], WITHIN_S)
+        assert {(job["state"], job["attempts"]) for job in ended} == {("done", 1)}
+        done += count
+        if done < WARM:
+            continue
+        for name, process in processes.items():
+            now = held(process)  # also says that it is still the same process
+            memory[name].append((done, now.memory_mib))
+            files[name].add(now.descriptors)
+        shared.append((done, shared_mib(stack.directory)))
+    seconds = time.monotonic() - began
+    grown = {name: slope(values) for name, values in memory.items()}
+    longer = {name: max(found) - min(found) for name, found in files.items()}
+    told(record_property, f"{SOAK} real dubs of 0.6 s, {SOAK + WARM} in {seconds:.0f} s; MiB per 100 jobs: "
+         + ", ".join(f"{name} {each:+.2f}" for name, each in grown.items())
+         + f"; /dev/shm {slope(shared):+.2f} MiB; descriptors within {max(longer.values())} of each other")  # fmt: skip
+    first = {name: values[0][1] for name, values in memory.items()}
+    more = {name: values[-1][1] - first[name] for name, values in memory.items()}
+    assert max(more.values()) < 16 + 0.04 * SOAK, more
+    assert max(longer.values()) <= 8, files
+    assert shared[-1][1] - shared[0][1] < 1, shared
+
+
+def shared_mib(directory: Path) -> float:
+    """What a server holds of shared memory, in pages that are used."""
+    found = Path("/dev/shm").glob(f"{shared_memory_prefix(directory)}*")
+    return sum(512 * one.stat().st_blocks for one in found) / 2**20
