@@ -4,26 +4,38 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
 import yaml
 
-from dubbing.room import facts_of, random_network, shared_room
+from cli import serving_child
 from dubflow.config import load_preset, presets_folder
-from dubflow.diflow.stored import find_model, save_model
+from dubflow.diflow.stored import find_model
+from dubflow.dubbing.provenance.reading import read_provenance
+from dubflow.gateway.consent import ConsentStore
+from dubflow.gateway.database import Database
+from dubflow.gateway.keys import KeyStore
+from dubflow.gateway.settings import load_settings
 from dubflow.judging.card.files import read_card
 from dubflow.judging.gate.signing import read_verdict
 from dubflow.media.decode import read_clip
+from dubflow.media.digest import sha256_file
+from dubflow.media.probe import probe
 from dubflow.platform.demo import DemoSettings
+from dubflow.platform.serving_status import is_up, status_of
 from dubflow.platform.steps.registry_words import champion_of
 from dubflow.registry.journal import Journal
 from dubflow.registry.package.opening import open_package
 from dubflow.registry.tracking_store import store_of
-from dubflow.speech.codecs.world.storage import load_world
+from dubflow.serving.environment import why_not
+from dubflow.serving.launcher import shared_memory_prefix, stubs_of
 from verbs import Answer
 
 LENIENT = """
@@ -46,20 +58,11 @@ def environment_as_it_was() -> Iterator[None]:
 
 
 @pytest.fixture
-def preset(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo, smaller: models of random weights, two judges, a policy that they pass."""
-    room = shared_room(tmp_path_factory)
-    codec = load_world(room.codec)
-    models = {}
-    for stage in ("tts", "dubber"):
-        models[stage] = tmp_path / stage
-        facts = facts_of(codec, stage)
-        save_model(models[stage], random_network(codec, stage), facts, card="# Random", lineage={}, codec=room.codec)
+def preset(tmp_path: Path) -> Path:
+    """The demo, smaller: two judges, a policy that they pass; the starter, for what serves must speak."""
     content = yaml.safe_load((presets_folder() / "demo.yaml").read_text("utf-8"))
-    content["nets"] = facts.settings.model_dump(mode="json")
     (tmp_path / "lenient.yaml").write_text(LENIENT)
     content["demo"] |= {"identities": 4, "clips": 2, "voice_clips": 2, "languages": ["en"], "dubs": 1}
-    content["demo"] |= {"start": str(models["dubber"]), "start_tts": str(models["tts"])}
     content["demo"] |= {"policy": str(tmp_path / "lenient.yaml")}
     content["benchmark"] |= {"standard_items": 2, "people": 2, "languages": ["en"], "translated": 0.0, "size": 96}
     content["judges"] = {"only": ["duration_error", "success_rate"]}
@@ -125,12 +128,78 @@ def test_it_makes_a_champion_once(
     history = Journal(store_of(None, home / "models")).entries("demo-dubber")
     assert [entry.action for entry in history] == ["register", "promote"]
 
+    _served_over_http(home, first["served"], champion.version)
+    assert again["served"] == first["served"] | {"found": True}
+
     clip = Path(result["out"])
     words = ("--clip", clip, "--text", "Bin blue at f two now", "--language", "en")
-    own = answer("demo", "--out", home, "--preset", preset, *words)
-    (mine,) = own["dubbed"]["results"]
-    assert Path(mine["out"]).parent == home
-    assert mine["segments"][0]["text"] == "Bin blue at f two now"
+    own = answer("demo", "--out", home, "--preset", preset, *words)["served"]
+    assert Path(own["out"]).parent == home
+    assert own["voice"].startswith("consent:")
+    facts = read_provenance(Path(own["out"]), home / "serve" / "signing" / "trust.pem").facts
+    assert facts is not None
+    assert (facts.voice.kind, facts.voice.consent) == ("consent", own["voice"].removeprefix("consent:"))
+    assert facts.clip_sha256 == facts.voice.sha256 == sha256_file(clip)
+    database = Database(load_settings(state=home / "serve").database_url)
+    (consent,) = ConsentStore(database).list("demo")
+    assert "who ran the demo" in consent.terms.person
+    assert (consent.terms.reference_sha256, consent.terms.languages) == (facts.clip_sha256, ("en",))
+    keys = KeyStore(database).list()
+    assert [key.tenant for key in keys] == ["demo", "demo"], "the second run had nothing to ask"
+    assert all(key.revoked is not None for key in keys)
+    _nothing_is_left(home)
+
+
+def _served_over_http(home: Path, served: dict[str, Any], version: int) -> None:
+    """The champion dubbed a clip over HTTP, step by step, and its manifest says so."""
+    assert (served["mode"], served["why"]) == (("in_process", why_not()) if why_not() else ("triton", ""))
+    assert (served["version"], served["found"], served["kept"]) == (version, False, False)
+    assert served["stages"][-1] == "done"
+    assert len(served["stages"]) >= 3
+    assert served["voice"].startswith("stock:"), "nobody gave consent to clone the voice of that clip"
+    clip, out = Path(served["clip"]), Path(served["out"])
+    facts = read_provenance(out, home / "serve" / "signing" / "trust.pem").facts
+    assert facts is not None
+    assert (facts.job, facts.clip_sha256, facts.voice.kind) == (served["job"], sha256_file(clip), "stock")
+    assert served["provenance"].startswith("whole, signed by")
+    before, after = probe(clip).video, probe(out).video
+    assert before is not None
+    assert after is not None
+    assert (after.packets, after.duration) == (before.packets, before.duration)
+
+
+def _nothing_is_left(home: Path) -> None:
+    """No process names the demo's folder any more, and no shared memory does."""
+    assert not is_up(home / "serve")
+    assert not stubs_of(shared_memory_prefix(home / "serve"))
+    assert not list(Path("/dev/shm").glob(f"{shared_memory_prefix(home / 'serve')}*"))
+    mine = os.getpid()
+    named = [path for path in Path("/proc").glob("[0-9]*/cmdline") if str(home).encode() in _command(path)]
+    assert [path for path in named if path.parent.name != str(mine)] == []
+
+
+def _command(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+@pytest.mark.slow
+def test_a_server_that_is_not_kept_ends_with_a_killed_demo(tmp_path: Path) -> None:
+    command = [sys.executable, str(Path(serving_child.__file__)), str(tmp_path / "serve")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline().strip() == "ready"
+        everybody = [one.pid for one in status_of(tmp_path / "serve").processes if one.pid]
+        assert len(everybody) >= 3
+        child.kill()
+        child.wait()
+    deadline = time.monotonic() + 60
+    while is_up(tmp_path / "serve") or any(Path(f"/proc/{one}").exists() for one in everybody):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    _nothing_is_left(tmp_path)
 
 
 def _run_of_the_champion(home: Path, into: Path) -> set[str]:
@@ -150,7 +219,9 @@ def _run_of_the_champion(home: Path, into: Path) -> set[str]:
 
 
 def test_without_a_starter_it_says_so_before_it_works(preset: Path, tmp_path: Path, answer: Answer) -> None:
-    shutil.rmtree(tmp_path / "tts")
+    content = yaml.safe_load(preset.read_text("utf-8"))
+    content["demo"]["start_tts"] = str(tmp_path / "tts")
+    preset.write_text(yaml.safe_dump(content), "utf-8")
     document = answer("demo", "--out", tmp_path / "demo", "--preset", preset, exit_code=3)
     assert document["error"]["code"] == "diflow.not_a_model"
     assert "dubflow train" in document["error"]["hint"]

@@ -104,7 +104,7 @@ def _print_served(console: Console, report: DemoReport) -> None:
         ("served", f"{report.champion['model']} {served.version}, by {how}"),
         ("address", served.address if served.kept else f"{served.address} (has ended)"),
         ("clip", str(served.clip)),
-        ("job", f"{served.job}{', found done' if served.found else ''}"),
+        ("job", f"{served.job}{', found' if served.found else ''}"),
         *(("", stage) for stage in served.stages),
         ("voice", served.voice),
         ("result", str(served.out)),

@@ -106,7 +106,7 @@ class DemoReport:
                 "failures": [failure.model_dump(mode="json") for failure in self.dubs.failures],
             },
             "pictures": [str(path) for path in self.pictures],
-            "served": self.served.as_dict(),
+            "served": self.served.model_dump(mode="json"),
         }
 
 

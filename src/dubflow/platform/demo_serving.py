@@ -1,12 +1,12 @@
 """The end of the demo: the champion is served, and a clip is dubbed over HTTP as anybody's would be.
 
 The server is the one of ``dubflow serve up``, in the demo's folder and for its tenant. It ends with the demo, however
-that ends, unless it is to be kept; a server that was kept is used. The API key is the demo's own and ends with it.
+that ends, unless it is to be kept; a server that was kept is used. The API key is the demo's own and ends with it. A
+dub that lies there, made by this champion of this clip and text, is found, and then no server is started for it.
 """
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import json
 import os
@@ -15,10 +15,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+from pydantic import Field, ValidationError
+
+from dubflow.atomic import write_json
+from dubflow.config import Strict
 from dubflow.dubbing.provenance.reading import read_provenance
 from dubflow.dubbing.request import SELF
-from dubflow.errors import OurFault, WrongUse
+from dubflow.errors import DubflowError, OurFault, WrongUse
 from dubflow.gateway.consent import ConsentTerms
 from dubflow.gateway.database import Database
 from dubflow.gateway.keys import KeyStore
@@ -31,7 +36,7 @@ from dubflow.platform.serving_stack import plan_stack
 from dubflow.platform.serving_status import await_served, is_up, start_detached, stop_stack
 from dubflow.progress import human_seconds
 from dubflow.serving.options import ServeOptions
-from dubflow.serving.state import ServingState, read_state
+from dubflow.serving.state import Mode, read_state
 
 TENANT = "demo"
 SERVER = "serve"
@@ -42,6 +47,7 @@ _KEY_DAYS = 1 / 24
 _CONSENT = timedelta(days=7)
 _TRIES = 9
 _STEP_PERCENT = 20.0
+"""A line at every stage, and at every so much of a long one."""
 # Where another server of this user lies is no matter of the demo's.
 _ELSEWHERE = tuple(f"DUBFLOW_GATEWAY_{name}" for name in ("STATE", "DATABASE", "FILES", "REGISTRY", "MODEL"))
 
@@ -63,34 +69,23 @@ class WantedDub:
     reference: str | None = None
 
 
-@dataclass(frozen=True)
-class ServedDub:
-    """How the champion was served, and what it dubbed.
+class ServedDub(Strict):
+    """How the champion was served, and what it dubbed; kept beside the clip."""
 
-    Attributes:
-        address: of the gateway. mode: triton or in_process; why: not Triton, or empty. version: in the registry.
-        job: its id. found: whether an earlier run had asked for the same. stages: what was told of it, in order.
-        voice: who spoke, by what right. out: the dubbed clip. provenance: what its manifest says, verified.
-        kept: whether the server runs on.
-    """
-
-    address: str
-    mode: str
-    why: str
-    version: int
+    asked: str = Field(description="Digest of all that the dub depends on; its idempotency key begins with it.")
+    address: str = Field(description="Of the gateway.")
+    mode: Mode
+    why: str = Field(description="Why not Triton; empty where it was.")
+    version: int = Field(description="In the registry.")
     clip: Path
     job: str
-    found: bool
-    stages: tuple[str, ...]
-    voice: str
-    out: Path
-    provenance: str
-    kept: bool
-
-    def as_dict(self) -> dict[str, object]:
-        """JSON types only."""
-        content = {**vars(self), "clip": str(self.clip), "out": str(self.out)}
-        return content | {"stages": list(self.stages)}
+    found: bool = Field(description="Whether an earlier run had asked for the same.")
+    stages: tuple[str, ...] = Field(description="What was told of it, in order.")
+    voice: str = Field(description="Who spoke, by what right.")
+    out: Path = Field(description="The dubbed clip.")
+    sha256: str = Field(description="Of it.")
+    provenance: str = Field(description="What its manifest says, verified.")
+    kept: bool = Field(description="Whether the server runs on.")
 
 
 def serve_and_dub(
@@ -111,30 +106,41 @@ def serve_and_dub(
     Raises:
         WrongUse, BadInput, OurFault: what starting it, its refusals, and the API say.
     """
-    directory = home / SERVER
+    directory, out = home / SERVER, home / f"{wanted.clip.stem}-dubbed.mp4"
+    asked = _digest(wanted, champion[1])
+    record = out.with_suffix(".served.json")
+    if not keep and not is_up(directory) and (found := _found(record, asked)) is not None:
+        say(f"{wanted.clip.name} was dubbed over HTTP by an earlier run ({found.job}); no server is started for it")
+        return found.model_copy(update={"found": True, "kept": False, "provenance": _provenance(out, directory)})
     with _its_own(), _running(directory, name, trusted_key, say, keep) as kept:
         state = await_served(directory, *champion, _READY_S)
         how = "Triton" if state.mode == "triton" else f"in-process ({state.why})"
         say(f"Version {champion[0]} of {name} is served at http://{state.gateway}, by {how}")
         with _key(directory, "run of the demo") as key, DubClient(f"http://{state.gateway}", key) as client:
-            return _dub(client, directory, home, state, champion, wanted, say, kept)
+            made = _dub(client, asked, wanted, out, say)
+        done = ServedDub(
+            asked=asked,
+            address=f"http://{state.gateway}",
+            mode=state.mode,
+            why=state.why,
+            version=champion[0],
+            clip=wanted.clip,
+            out=out,
+            sha256=sha256_file(out),
+            provenance=_provenance(out, directory),
+            kept=kept,
+            **made,
+        )
+    write_json(record, done.model_dump(mode="json"))
+    return done
 
 
-def _dub(
-    client: DubClient,
-    directory: Path,
-    home: Path,
-    state: ServingState,
-    champion: tuple[int, str],
-    wanted: WantedDub,
-    say: Callable[[str], None],
-    kept: bool,
-) -> ServedDub:
-    asked = _submission(client, wanted, say)
-    dub, found = _submitted(client, asked, sha256_file(wanted.clip), champion[1])
+def _dub(client: DubClient, asked: str, wanted: WantedDub, out: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    """Ask for the dub, follow it, and bring it to ``out``; what :class:`ServedDub` says of it."""
+    dub, found = _submitted(client, _submission(client, wanted, say), asked)
     say(f"{wanted.clip.name} ({wanted.why}) is {'known there already' if found else 'taken on'} as {dub.id}")
     stages = [_told(dub)]
-    spoken: tuple[str, float] = (dub.stage, dub.percent)
+    spoken = (dub.stage, dub.percent)
     for dub in client.follow(dub, _DUB_S):  # noqa: B020 - the same dub, further on
         if dub.stage != spoken[0] or dub.percent >= spoken[1] + _STEP_PERCENT or dub.links.get("result"):
             spoken = (dub.stage, dub.percent)
@@ -144,23 +150,25 @@ def _dub(
         error = dub.error
         told = "" if error is None else f": {error.message} [{error.code}]"
         raise OurFault("platform.not_dubbed", f"The dub {dub.id} was {dub.state}{told}.", error.hint if error else "")
-    result = client.result(dub)
-    out = home / f"{wanted.clip.stem}-dubbed.mp4"
-    client.fetch(result, "video", out)
-    return ServedDub(
-        address=f"http://{state.gateway}",
-        mode=state.mode,
-        why=state.why,
-        version=champion[0],
-        clip=wanted.clip,
-        job=dub.id,
-        found=found,
-        stages=tuple(stages),
-        voice=dub.voice or "",
-        out=out,
-        provenance=_provenance(out, directory),
-        kept=kept,
-    )
+    client.fetch(client.result(dub), "video", out)
+    return {"job": dub.id, "found": found, "stages": tuple(stages), "voice": dub.voice or ""}
+
+
+def _digest(wanted: WantedDub, package: str) -> str:
+    """Of the clip, what it is to say, whose voice, and the model that speaks."""
+    cloned = None if wanted.reference in (None, SELF) else sha256_file(str(wanted.reference))
+    content = [sha256_file(wanted.clip), wanted.text, wanted.language, wanted.voice, wanted.reference, cloned, package]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _found(record: Path, asked: str) -> ServedDub | None:
+    """What an earlier run wrote of the very same dub, where its file is still what it was."""
+    try:
+        found = ServedDub.model_validate_json(record.read_bytes())
+    except (OSError, ValidationError):
+        return None
+    same = found.asked == asked and found.out.is_file() and sha256_file(found.out) == found.sha256
+    return found if same else None
 
 
 def _submission(client: DubClient, wanted: WantedDub, say: Callable[[str], None]) -> DubSubmission:
@@ -180,7 +188,8 @@ def _consent(client: DubClient, recording: Path, language: str, say: Callable[[s
     for identity, terms in client.consents():
         if terms.reference_sha256 == digest and language in terms.languages:
             return identity
-    user = f"{getpass.getuser()}, who ran the demo"
+    # In a container the user may have no name.
+    user = f"{os.environ.get('USER') or f'user {os.getuid()}'}, who ran the demo"
     now = datetime.now(UTC)
     terms = ConsentTerms(
         person=user,
@@ -197,15 +206,22 @@ def _consent(client: DubClient, recording: Path, language: str, say: Callable[[s
     return identity
 
 
-def _submitted(client: DubClient, asked: DubSubmission, clip: str, package: str) -> tuple[DubView, bool]:
-    """The dub under a key made of all that it depends on; the next key where that one's has no result any more."""
-    content = asked.model_dump(mode="json", exclude={"clip"}) | {"clip": clip, "package": package}
-    key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+def _submitted(client: DubClient, submission: DubSubmission, asked: str) -> tuple[DubView, bool]:
+    """The dub under a key made of ``asked``; under the next one where that one's has no result any more.
+
+    Raises:
+        OurFault: ``platform.not_dubbed`` where none of many has.
+    """
     for again in range(1, _TRIES + 1):
-        dub, found = client.submit(asked, f"demo-{key[:40]}-{again}")
+        try:
+            dub, found = client.submit(submission, f"{asked}-{again}")
+        except DubflowError as error:
+            if error.code != "gateway.idempotency_conflict":  # then it was asked under another consent
+                raise
+            continue
         if not found or dub.state not in ("failed", "cancelled", "expired"):
-            break
-    return dub, found
+            return dub, found
+    raise OurFault("platform.not_dubbed", f"None of {_TRIES} earlier dubs of this kind has a result.", "See its logs.")
 
 
 def _told(dub: DubView) -> str:
