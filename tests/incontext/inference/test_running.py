@@ -12,7 +12,7 @@ import torch
 from dubflow.config import load_preset, preset_names
 from dubflow.errors import BadInput, WrongUse
 from dubflow.incontext.adapter.files import Adapter, LoraPair
-from dubflow.incontext.adapter.metadata import AdapterMetadata
+from dubflow.incontext.adapter.metadata import COMPARED, AdapterMetadata
 from dubflow.incontext.backbone.folders import write_part
 from dubflow.incontext.backbone.tensor_file import facts_of
 from dubflow.incontext.forward import forward
@@ -63,6 +63,51 @@ def test_an_adapter_is_run_as_it_was_trained_or_refused() -> None:
     assert running_settings(AdapterMetadata(), None).sampler_preset == "paper"
     with pytest.raises(BadInput, match=r"incontext\.version_mismatch"):
         trained.check_use(use_of(own, backbone("2.3")), allow=True)
+
+
+def test_a_run_says_all_that_adapters_record() -> None:
+    use = use_of(running_settings(AdapterMetadata(), "tiny"), backbone())
+    assert [name for name in COMPARED if getattr(use, name) is None] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("video_positions", "negative"),
+        ("audio_positions", "negative"),
+        ("mask_scheme", "none"),
+        ("prompt_template", "[Dialogue]"),
+        ("frame_rate", 24.0),
+        ("sampler_preset", "code"),
+        ("reference_downscale_factor", 2),
+        ("reference_spatial_scale_factor", 2),
+        ("reference_temporal_scale_factor", 4),
+    ],
+)
+def test_a_preset_that_an_adapter_was_not_trained_for_is_refused(name: str, value: object) -> None:
+    own = use_of(running_settings(AdapterMetadata(), "tiny"), backbone()).model_dump()
+    AdapterMetadata.model_validate(own).check_use(use_of(running_settings(AdapterMetadata(), "tiny"), backbone()))
+    trained = AdapterMetadata.model_validate(own | {name: value})
+    with pytest.raises(BadInput, match=r"incontext\.adapter_use") as refused:
+        trained.check_use(use_of(running_settings(trained, "tiny"), backbone()))
+    assert refused.value.details["differences"] == [name]
+
+
+def test_what_changes_nothing_is_no_difference() -> None:
+    """The order of tokens is taken over, and levels that were drawn apart may be equal."""
+    own = use_of(running_settings(AdapterMetadata(), "tiny"), backbone()).model_dump()
+    for changed in ({"reference_order": "ref_first"}, {"sigma_sharing": "per_modality"}):
+        trained = AdapterMetadata.model_validate(own | changed)
+        assert trained.check_use(use_of(running_settings(trained, "tiny"), backbone())) == ()
+
+
+def test_layers_that_are_left_out_are_told() -> None:
+    base = replace(backbone(), transformer=deepcopy(backbone().transformer))
+    pair = LoraPair(torch.zeros(1, 2), torch.zeros(2, 1))
+    both = Adapter(dict(adapter().pairs) | {"connectors.text_proj_in": pair})
+    assert put_adapter(base, both) == ("connectors.text_proj_in",)
+    assert add_refiner(base, both) == ("connectors.text_proj_in",)
+    assert put_adapter(base, adapter()) == ()
 
 
 def test_an_adapter_is_added_and_one_for_another_base_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,17 +12,20 @@ from torch.autograd.graph import saved_tensors_hooks
 from typer.testing import CliRunner
 
 from dubflow.cli.main import app
-from dubflow.errors import WrongUse
+from dubflow.errors import BadInput, WrongUse
 from dubflow.incontext.adapter.lora import LoraSettings, add_lora, lora_parameters
+from dubflow.incontext.backbone.folders import save_backbone
 from dubflow.incontext.backbone.settings import Version, published
 from dubflow.incontext.backbone.text import encode_text
 from dubflow.incontext.backbone.tiny import tiny_backbone, tiny_settings
-from dubflow.incontext.planning.counting import Activations, Weights, count_activations, count_weights
+from dubflow.incontext.planning.bases import sizes_of_base
+from dubflow.incontext.planning.counting import Activations, Weights, count_activations, count_weights, text_widths
 from dubflow.incontext.planning.plan import GIB, Way, bytes_of, need_of, plan_training, ways
 from dubflow.incontext.training.examples import example_of, loss_of
 from dubflow.incontext.training.latents import PairLatents
 from dubflow.incontext.training.module import LoraModule
 from dubflow.incontext.training.settings import DataSettings, LoraTraining
+from incontext.samples import backbone
 
 LORA = LoraSettings(rank=4)
 DATA = DataSettings(width=96, height=64, frames=17)
@@ -137,6 +141,24 @@ def test_the_verb_answers_a_machine() -> None:
     plan = json.loads(told.stdout)
     assert plan["best"] == "bf16, blocks kept"
     assert plan["weights"]["base"] > 0
+
+
+def test_shards_need_several_devices() -> None:
+    told = CliRunner().invoke(app, ["plan", "--base", "tiny", "--preset", "tiny", "--strategy", "fsdp"])
+    assert isinstance(told.exception, WrongUse)
+    assert told.exception.code == "cli.one_device"
+
+
+@pytest.mark.parametrize("version", ["2.0", "2.3"])
+def test_a_plan_counts_the_base_that_is_named(version: Version, tmp_path: Path) -> None:
+    assert sizes_of_base("tiny", version) == tiny_settings(version)
+    save_backbone(backbone(version), tmp_path / "base")
+    found = sizes_of_base(str(tmp_path / "base"))
+    assert count_weights(found, LORA) == count_weights(tiny_settings(version), LORA)
+    assert found.transformer.heads == tiny_settings(version).transformer.heads
+    assert text_widths(found) == text_widths(tiny_settings(version))
+    with pytest.raises(BadInput, match=r"incontext\.version_mismatch"):
+        sizes_of_base(str(tmp_path / "base"), "2.5")
 
 
 @pytest.mark.slow

@@ -93,11 +93,14 @@ def fuse(base: Path, adapters: Sequence[Weighted], out: Path, shard_bytes: int =
     return replace(planned, files=tuple(out / name for name in names))
 
 
-def with_loras(transformer: Any, adapters: Mapping[str, Weighted], version: Version) -> None:
+def with_loras(transformer: Any, adapters: Mapping[str, Weighted], version: Version) -> tuple[str, ...]:
     """Put adapters beside the transformer's weights, in place, all of them active.
 
     Each keeps its name, so ``transformer.set_adapters(names, weights)`` chooses among them later: a second stage runs
     with the dubbing adapter and the distilled one.
+
+    Returns:
+        Layers of the adapters that are left out, because they are not the transformer's.
 
     Raises:
         BadInput: as :func:`check_fit`.
@@ -106,7 +109,7 @@ def with_loras(transformer: Any, adapters: Mapping[str, Weighted], version: Vers
     from peft.utils import set_peft_model_state_dict
 
     dtype = transformer.dtype
-    plain = {name.replace(".base_layer.", "."): facts_of(tensor) for name, tensor in transformer.state_dict().items()}
+    plain = _plain(transformer)
     for adapter, _ in adapters.values():
         check_fit(adapter, plain, version)
     for name, (adapter, _) in adapters.items():
@@ -128,22 +131,28 @@ def with_loras(transformer: Any, adapters: Mapping[str, Weighted], version: Vers
             parameter.data = parameter.data.to(dtype)  # as the layers beside them
             parameter.requires_grad_(False)
     transformer.set_adapters(list(adapters), [strength for _, strength in adapters.values()])
+    return _left_out([adapter for adapter, _ in adapters.values()])
 
 
 @torch.no_grad()
-def fuse_live(transformer: Any, adapters: Sequence[Weighted], version: Version) -> None:
+def fuse_live(transformer: Any, adapters: Sequence[Weighted], version: Version) -> tuple[str, ...]:
     """Add adapters into the weights of a transformer in memory, in place and for good.
+
+    Returns:
+        As :func:`with_loras`.
 
     Raises:
         BadInput: as :func:`check_fit`.
     """
-    facts = {name: facts_of(tensor) for name, tensor in transformer.state_dict().items()}
+    facts = _plain(transformer)
     for adapter, _ in adapters:
         check_fit(adapter, facts, version)
     for module in sorted({name for adapter, _ in adapters for name in adapter.transformer}):
         gains = [(adapter.pairs[module], strength) for adapter, strength in adapters if module in adapter.pairs]
-        weight = transformer.get_submodule(module).weight
+        layer = transformer.get_submodule(module)
+        weight = getattr(layer, "base_layer", layer).weight
         weight.copy_(added(weight, gains))
+    return _left_out([adapter for adapter, _ in adapters])
 
 
 def _planned(base: Base, adapters: Sequence[Weighted]) -> Fused:
@@ -151,8 +160,17 @@ def _planned(base: Base, adapters: Sequence[Weighted]) -> Fused:
     for adapter, _ in adapters:
         check_fit(adapter, facts, base.version)
     changed = {module for adapter, _ in adapters for module in adapter.transformer}
-    left = tuple(sorted({module for adapter, _ in adapters for module in adapter.connectors}))
+    left = _left_out([adapter for adapter, _ in adapters])
     return Fused(base.version, len(facts), len(changed), sum(fact.bytes for fact in facts.values()), left)
+
+
+def _plain(transformer: Any) -> dict[str, TensorFacts]:
+    """Tensors of a transformer by the names they have where no adapter lies beside them."""
+    return {name.replace(".base_layer.", "."): facts_of(tensor) for name, tensor in transformer.state_dict().items()}
+
+
+def _left_out(adapters: Sequence[Adapter]) -> tuple[str, ...]:
+    return tuple(sorted({module for adapter in adapters for module in adapter.connectors}))
 
 
 def _adding(source: PartSource, adapters: Sequence[Weighted]) -> Callable[[str], Tensor]:

@@ -84,6 +84,8 @@ class AdapterMetadata(UseSettings):
             for name, value in wanted.items()
             if getattr(self, name) not in (None, value)
         }
+        if self.sigma_sharing == "per_modality":
+            differing.pop("sigma_sharing", None)  # two levels of its own choice: equal ones are among them
         if "base_version" in differing:
             trained, used = differing["base_version"]
             raise BadInput(

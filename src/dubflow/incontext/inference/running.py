@@ -23,14 +23,15 @@ def running_settings(metadata: AdapterMetadata, preset: str | None) -> Inference
     """Settings under which the adapter of ``metadata`` is run.
 
     Without a ``preset`` they are those of the preset that the adapter names, changed to what it records: masks,
-    positions, order and prompt. With one they are the preset's as it stands; compare them by :func:`use_of`.
+    positions, order and prompt. With one they are the preset's, in the adapter's order of tokens (which moves nothing
+    in attention); compare them by :func:`use_of`.
 
     Raises:
         WrongUse: ``config.unknown_preset``.
     """
     settings = load_preset(preset or metadata.sampler_preset or DEFAULT_PRESET, SECTION, InferenceSettings)
     if preset is not None:
-        return settings
+        return settings.model_copy(update={"order": metadata.reference_order or settings.order})
     recorded: dict[str, Any] = {
         "order": metadata.reference_order,
         "audio_positions": metadata.audio_positions,
@@ -50,24 +51,29 @@ def use_of(settings: InferenceSettings, backbone: Backbone) -> UseSettings:
         audio_positions=settings.audio_positions,
         mask_scheme=settings.masks.av,
         reference_order=settings.order,
+        sigma_sharing="shared",
         prompt_template=settings.prompt_template,
         frame_rate=settings.frame_rate,
         sampler_preset=settings.sampler_preset,
+        # References are encoded at their targets' own size and rate, and no other way is built.
+        reference_downscale_factor=1,
+        reference_spatial_scale_factor=1,
+        reference_temporal_scale_factor=1,
     )
 
 
 @torch.no_grad()
-def put_adapter(backbone: Backbone, adapter: Adapter) -> None:
-    """Add an adapter to the transformer's weights, in place and for good.
+def put_adapter(backbone: Backbone, adapter: Adapter) -> tuple[str, ...]:
+    """Add an adapter to the transformer's weights, in place and for good; its layers that were left out.
 
     Raises:
         BadInput: ``incontext.adapter_does_not_fit``, ``incontext.version_mismatch``.
     """
-    fuse_live(backbone.transformer, [(adapter, 1.0)], backbone.version)
+    return fuse_live(backbone.transformer, [(adapter, 1.0)], backbone.version)
 
 
-def add_refiner(backbone: Backbone, adapter: Adapter) -> None:
-    """Lay a second adapter beside the transformer's weights, for :func:`refining` alone.
+def add_refiner(backbone: Backbone, adapter: Adapter) -> tuple[str, ...]:
+    """Lay a second adapter beside the transformer's weights, for :func:`refining` alone; its layers that were left out.
 
     The released code refines with the distilled LoRA on top of the dubbing one. The weights themselves stay as they
     are, so that the first stage of the next window is not changed by rounding.
@@ -75,8 +81,9 @@ def add_refiner(backbone: Backbone, adapter: Adapter) -> None:
     Raises:
         BadInput: as :func:`put_adapter`.
     """
-    with_loras(backbone.transformer, {_REFINER: (adapter, 1.0)}, backbone.version)
+    left_out = with_loras(backbone.transformer, {_REFINER: (adapter, 1.0)}, backbone.version)
     backbone.transformer.disable_lora()
+    return left_out
 
 
 @contextmanager

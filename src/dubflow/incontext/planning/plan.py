@@ -77,12 +77,16 @@ class Plan:
     """Everything that is known before a run.
 
     Attributes:
-        device_bytes, devices: where it is to run. weights, activations: as counted. needs: of every way.
+        version: of the base. device_bytes, devices: where it is to run. weights, activations: as counted.
+        needs: of every way.
         steps, pairs_a_step: of the run. tokens: target video tokens of a pair.
         pair_bytes, prompt_bytes, cache_bytes: stored latents, features of a prompt, all of the cache (``pairs`` pairs).
+        loaded_bytes: of main memory, for each process of a node: each loads the whole base, also where it keeps
+            a shard alone.
         flops: of a step of one pair, backward pass and recomputation included.
     """
 
+    version: str
     device_bytes: int
     devices: int
     weights: Weights
@@ -95,6 +99,7 @@ class Plan:
     pair_bytes: int
     prompt_bytes: int
     cache_bytes: int
+    loaded_bytes: int
     flops: int
 
     @property
@@ -131,6 +136,7 @@ def plan_training(
     # The base is frozen: backward computes gradients of inputs, and of the small LoRA, hence as much as forward.
     flops = forward * (3 if training.gradient_checkpointing else 2)
     return Plan(
+        version=base.version,
         device_bytes=device_bytes,
         devices=count,
         weights=weights,
@@ -143,6 +149,7 @@ def plan_training(
         pair_bytes=pair,
         prompt_bytes=text_bytes(base),
         cache_bytes=pairs * (pair + text_bytes(base)),
+        loaded_bytes=2 * weights.base,
         flops=flops,
     )
 
