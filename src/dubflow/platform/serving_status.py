@@ -188,7 +188,7 @@ def stop_stack(directory: Path, patience_s: float) -> bool:
     if is_up(directory) and alive(process):
         os.kill(process[0], signal.SIGKILL)  # the system then ends what it supervised
     until = time.monotonic() + _GONE_S
-    while is_up(directory):
+    while is_up(directory) or alive(process):  # it lets go of the lock a moment before it is gone itself
         if time.monotonic() > until:
             raise OurFault(
                 "platform.not_ended", f"The server of {directory} does not end.", f"Its supervisor is {process[0]}."

@@ -95,14 +95,18 @@ def this_process() -> tuple[int, str]:
     return os.getpid(), _started(os.getpid())
 
 
+_ENDED = "ZX"
+
+
 def alive(process: tuple[int, str] | None) -> bool:
-    """Whether that very process is there."""
+    """Whether that very process runs; one that has ended and waits for its parent does not."""
     return process is not None and _started(process[0]) == process[1] != ""
 
 
 def _started(process: int) -> str:
     try:
         # The name in the second field may hold spaces and brackets; the start is the 20th after its end.
-        return Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+        fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return "" if fields[0] in _ENDED else fields[19]
     except (OSError, IndexError):
         return ""
