@@ -152,10 +152,7 @@ class _Call:
         except InferenceServerException as error:
             raise _typed(self._told() or error) from error
         finally:
-            # A stream that is closed tells the server that nobody waits any more.
-            with contextlib.suppress(InferenceServerException):
-                client.stop_stream(cancel_requests=True)
-            client.close()
+            _end(client)
 
     def _heard(self, result: Any, error: InferenceServerException | None) -> None:
         self._answers.put((result, error))
@@ -236,6 +233,17 @@ class _One:
 
     def stopped(self) -> bool:
         return self.whole.stopped()
+
+
+def _end(client: Any) -> None:
+    """Close a client and its stream, which tells the server that nobody waits any more."""
+    stream = client._stream
+    if stream is not None:
+        # Cancelling alone leaves gRPC's thread waiting for more requests for ever, and with it all that it holds.
+        stream._request_queue.put(None)
+    with contextlib.suppress(InferenceServerException):
+        client.stop_stream(cancel_requests=True)
+    client.close()
 
 
 def _inputs(job: Job) -> list[Any]:
