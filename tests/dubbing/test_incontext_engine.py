@@ -14,7 +14,7 @@ import torch
 
 from dubbing.room import FRAMES, Room
 from dubflow.dubbing.engine import SpokenSegment
-from dubflow.dubbing.incontext_engine import WORLD_KEY, IncontextEngine
+from dubflow.dubbing.incontext_engine import IncontextEngine
 from dubflow.dubbing.jobs import DubTask, dub_all
 from dubflow.dubbing.output import sounds_of
 from dubflow.dubbing.planning import PlannedSegment
@@ -25,7 +25,7 @@ from dubflow.errors import BadInput, WrongUse
 from dubflow.faces.tracks import FaceTracks
 from dubflow.incontext.adapter.files import Adapter, LoraPair, write_adapter
 from dubflow.incontext.adapter.metadata import AdapterMetadata
-from dubflow.incontext.backbone.folders import save_backbone
+from dubflow.incontext.backbone.folders import WORLD_KEY, save_backbone
 from dubflow.incontext.inference.clips import ClipDubber
 from dubflow.incontext.inference.face_region import face_weight
 from dubflow.incontext.inference.settings import InferenceSettings
@@ -189,7 +189,9 @@ def test_a_model_is_opened_under_its_adapters_settings(base: Path, tmp_path: Pat
     assert one.world == "embedded"
     assert one._dubber.settings.masks.av == "none"
     plain = IncontextEngine.open(base, preset="tiny", device="cpu")
-    assert (plain.world, plain.id == one.id) == ("real", False)
+    assert (plain.world, plain.id == one.id) == ("embedded", False)
+    named = IncontextEngine.open(Path("tiny"), preset="tiny", device="cpu")
+    assert (named.world, named.id) == (plain.world, plain.id)
     with pytest.raises(BadInput, match=r"incontext\.adapter_use"):
         IncontextEngine.open(base, adapter=worn, preset="paper", device="cpu")
     IncontextEngine.open(base, adapter=worn, preset="paper", allow=True, device="cpu")
@@ -201,8 +203,10 @@ def test_a_model_is_opened_under_its_adapters_settings(base: Path, tmp_path: Pat
     with pytest.raises(WrongUse, match=r"dubbing\.no_second_stage"):
         IncontextEngine.open(base, preset="tiny", refiner=worn, device="cpu")
     index = base / "model_index.json"
-    index.write_text(json.dumps(json.loads(index.read_text()) | {WORLD_KEY: "embedded"}))
-    assert IncontextEngine.open(base, preset="tiny", device="cpu").world == "embedded"
+    said = json.loads(index.read_text())
+    assert said.pop(WORLD_KEY) == "embedded"
+    index.write_text(json.dumps(said))
+    assert IncontextEngine.open(base, preset="tiny", device="cpu").world == "real"
 
 
 def test_a_model_says_which_engine_it_is_for(base: Path, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ answer covers what lies between segments too. The voice is the clip's own.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -28,6 +27,7 @@ from dubflow.incontext.backbone.fingerprint import fingerprint
 from dubflow.incontext.backbone.loading import load_backbone
 from dubflow.incontext.backbone.memory import MemorySettings, arrange
 from dubflow.incontext.backbone.parts import Backbone
+from dubflow.incontext.backbone.tiny import TINY, tiny_backbone
 from dubflow.incontext.inference.clips import ClipDubber, DubbedClip, SourceClip
 from dubflow.incontext.inference.face_region import face_weight
 from dubflow.incontext.inference.running import add_refiner, put_adapter, running_settings, use_of
@@ -39,9 +39,6 @@ from dubflow.media.decode import read_clip
 from dubflow.speech.durations import FRAME_RATE
 
 World = Literal["embedded", "real"]
-
-WORLD_KEY = "_dubflow_world"
-"""In ``model_index.json`` of a base that was trained here; diffusers passes over keys that begin so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +91,7 @@ class IncontextEngine:
         memory: MemorySettings | None = None,
         device: str | None = None,
     ) -> Self:
-        """The engine of a base (diffusers' folder or a published file) and an adapter on it.
+        """The engine of a base (diffusers' folder, a published file, or ``tiny``) and an adapter on it.
 
         Args:
             preset: run under this preset; by default under the one, and the settings, that the adapter records.
@@ -114,7 +111,7 @@ class IncontextEngine:
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         # In bfloat16 a CPU is slow, and a GPU has no room for more.
         dtype = torch.float32 if device == "cpu" else torch.bfloat16
-        backbone = load_backbone(model, dtype=dtype, device=device)
+        backbone = _base(model, dtype, device)
         plain = hashlib.sha256("".join(map(fingerprint, backbone.modules().values())).encode()).hexdigest()
         worn = None if adapter is None else read_adapter(adapter)
         settings, notices = _settings(backbone, worn, preset, changes or {}, allow)
@@ -134,7 +131,7 @@ class IncontextEngine:
         return cls(
             ClipDubber(arrange(backbone, memory or MemorySettings()), settings, upsampler=upsampler),
             name,
-            "embedded" if "embedded" in (trained, _world_of(model)) else "real",
+            "embedded" if "embedded" in (trained, backbone.world) else "real",
             notices=notices,
         )
 
@@ -147,6 +144,18 @@ class IncontextEngine:
     def world(self) -> World:
         """Where the adapter learnt to dub."""
         return self._world
+
+    @property
+    def parameters(self) -> int:
+        """Numbers in the transformer; an adapter that was added into it adds none."""
+        return sum(weights.numel() for weights in self._dubber.backbone.transformer.parameters())
+
+    @property
+    def steps(self) -> int:
+        """Evaluations of the transformer's velocity a window, guidance not counted twice."""
+        settings = self._dubber.settings
+        refined = 0 if settings.refine is None else len(settings.refine.levels) - 1
+        return len(settings.levels()) - 1 + refined
 
     def look(self, job: Job, watch: Watch) -> SeenPicture:
         """See :class:`dubflow.dubbing.engine.Engine`. A clip without a face is dubbed all the same."""
@@ -199,13 +208,10 @@ def engine_id(base: str, worn: str, settings: InferenceSettings) -> str:
     return f"incontext-{base[:12]}-{worn[:12]}-{told[:12]}"
 
 
-def _world_of(model: Path) -> str | None:
-    """What the index of a base's folder says about where it was trained; bases from elsewhere say nothing."""
-    try:
-        index = json.loads((model / "model_index.json").read_text(encoding="utf-8"))
-        return str(index[WORLD_KEY])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def _base(model: Path, dtype: Any, device: str) -> Backbone:
+    if str(model) == TINY and not model.exists():
+        return tiny_backbone()
+    return load_backbone(model, dtype=dtype, device=device)
 
 
 def _settings(

@@ -17,7 +17,10 @@ from dubflow.quiet import advice_hidden
 
 STEM = "diffusion_pytorch_model"
 CONFIG = "config.json"
+INDEX = "model_index.json"
 SHARD_BYTES = 5 * 10**9
+WORLD_KEY = "_dubflow_world"
+"""In the index of a base that was made here; diffusers passes over keys that begin so."""
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -122,7 +125,17 @@ def save_backbone(backbone: Backbone, folder: Path, shard_bytes: int = SHARD_BYT
             index["tokenizer"] = ["transformers", type(backbone.tokenizer).__name__]
         FlowMatchEulerDiscreteScheduler().save_pretrained(part / "scheduler")
         index["scheduler"] = ["diffusers", "FlowMatchEulerDiscreteScheduler"]
-        write_json(part / "model_index.json", index)
+        if backbone.world is not None:
+            index[WORLD_KEY] = backbone.world
+        write_json(part / INDEX, index)
+
+
+def world_of(folder: Path) -> str | None:
+    """What the index of a base's folder says about where it was made; bases from elsewhere say nothing."""
+    try:
+        return str(json.loads((folder / INDEX).read_text(encoding="utf-8"))[WORLD_KEY])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _configuration(module: Any) -> dict[str, Any]:

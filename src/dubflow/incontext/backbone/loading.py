@@ -14,6 +14,7 @@ from dubflow.errors import BadInput
 from dubflow.incontext.backbone.building import build_backbone
 from dubflow.incontext.backbone.configs import PARTS
 from dubflow.incontext.backbone.filling import fill_part
+from dubflow.incontext.backbone.folders import world_of
 from dubflow.incontext.backbone.parts import Backbone, geometry_of
 from dubflow.incontext.backbone.settings import BackboneSettings, Version, published
 from dubflow.incontext.backbone.sizes import unknown
@@ -82,6 +83,7 @@ def load_backbone(
         dtype=dtype,
         # Gemma states more than the connectors were trained with; a tokenizer built here states less.
         text_tokens=min(tokens, tokenizer.model_max_length) if tokenizer is not None else tokens,
+        world=world_of(path),
     )
 
 

@@ -37,6 +37,8 @@ class Backbone:
     """In which the transformer computes. Positions, timesteps and latents between steps stay float32."""
     text_tokens: int = 1024
     """Length to which prompts are padded."""
+    world: str | None = None
+    """``embedded`` for a base that was made here; bases from elsewhere say nothing."""
 
     @property
     def video_text_width(self) -> int:

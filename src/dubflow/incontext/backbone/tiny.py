@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dubflow.incontext.backbone.building import build_backbone
 from dubflow.incontext.backbone.parts import Backbone
 from dubflow.incontext.backbone.settings import BackboneSettings, Version
+
+TINY = "tiny"
+"""What people call :func:`tiny_backbone` where a base is asked for."""
 
 
 def tiny_settings(version: Version = "2.0") -> BackboneSettings:
@@ -46,4 +51,4 @@ def tiny_settings(version: Version = "2.0") -> BackboneSettings:
 
 def tiny_backbone(version: Version = "2.0", seed: int = 0) -> Backbone:
     """All parts with random weights on the CPU in float32; the same weights for the same version and seed."""
-    return build_backbone(tiny_settings(version), seed=seed)
+    return replace(build_backbone(tiny_settings(version), seed=seed), world="embedded")

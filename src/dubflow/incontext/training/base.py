@@ -14,7 +14,7 @@ from torch import nn
 from dubflow.incontext.backbone.loading import load_backbone
 from dubflow.incontext.backbone.memory import without_text_encoder
 from dubflow.incontext.backbone.parts import Backbone
-from dubflow.incontext.backbone.tiny import tiny_backbone
+from dubflow.incontext.backbone.tiny import TINY, tiny_backbone
 from dubflow.incontext.pairs.manifest import PairManifest
 from dubflow.incontext.pairs.tables import pairs_of
 from dubflow.incontext.training.encoding import encode_pairs
@@ -24,7 +24,6 @@ from dubflow.incontext.training.settings import DataSettings
 from dubflow.progress import Progress
 from dubflow.training.settings import RunSettings
 
-TINY = "tiny"
 _MOVED = ("vae", "audio_vae", "connectors", "vocoder", "text_encoder")
 
 

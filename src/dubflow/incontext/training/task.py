@@ -21,7 +21,7 @@ from dubflow.incontext.adapter.metadata import AdapterMetadata
 from dubflow.incontext.backbone.fingerprint import fingerprint
 from dubflow.incontext.backbone.parts import Backbone
 from dubflow.incontext.inference.settings import InferenceSettings
-from dubflow.incontext.training.latents import LatentSet
+from dubflow.incontext.training.latents import LatentIndex, LatentSet
 from dubflow.incontext.training.settings import FPS, LoraTraining
 from dubflow.media.digest import sha256_file
 
@@ -83,11 +83,10 @@ class LoraTask:
         if self.start is None:
             return None
         adapter = read_adapter(self.start)
-        if adapter.metadata is not None:
-            adapter.metadata.check_use(self.metadata({}), allow=True)
+        adapter.metadata.check_use(self.metadata({}), allow=True)  # it learns these settings now; the base stays
         return {
             f"{module}.lora_{side}.weight": value
-            for module, pair in adapter.pairs.items()
+            for module, pair in adapter.transformer.items()
             for side, value in (("A", pair.a), ("B", pair.b))
         }
 
@@ -106,6 +105,8 @@ class LoraTask:
             frame_rate=FPS,
             sampler_preset=self.inference.sampler_preset,
             reference_downscale_factor=1,
+            reference_spatial_scale_factor=1,
+            reference_temporal_scale_factor=1,
             licence=index.licence,
             dataset_id=identity.get("data"),
             config_sha256=hashlib.sha256(told.encode()).hexdigest(),
@@ -138,6 +139,7 @@ def lineage(task: LoraTask, identity: dict[str, Any], command: str) -> dict[str,
         "encoded_by": index.parts,
         "world": index.world,
         "licence": index.licence,
+        "languages": _languages(index),
         "base": task.base,
         "command": command,
         "versions": {"dubflow": __version__, "python": platform.python_version()}
@@ -151,7 +153,7 @@ def card(task: LoraTask, adapter: Adapter, command: str) -> str:
     pairs = [pair for pair in index.pairs.values() if pair.split in ("train", None)]
     unmasked = sum(not pair.masked for pair in pairs)
     world = "the embedded world: drawn heads, synthetic voices" if index.world == "embedded" else "real recordings"
-    languages = ", ".join(sorted({pair.language for pair in pairs if pair.language})) or "unknown"
+    languages = ", ".join(_languages(index)) or "unknown"
     return "\n".join(
         [
             f"# JUST-DUB-IT adapter for LTX-2 {task.backbone.version}",
@@ -178,3 +180,9 @@ def card(task: LoraTask, adapter: Adapter, command: str) -> str:
             "",
         ]
     )
+
+
+def _languages(index: LatentIndex) -> list[str]:
+    """Languages of the targets that are trained on, where known."""
+    pairs = [pair for pair in index.pairs.values() if pair.split in ("train", None)]
+    return sorted({pair.language for pair in pairs if pair.language})
