@@ -37,9 +37,11 @@ def dub(
     ] = None,
     engine: Annotated[str, typer.Option(help="auto, diflow (new sound) or incontext (new sound and lips).")] = "auto",
     model: Annotated[
-        str, typer.Option(help="Folder of a trained dubber, or `starter`; for incontext an LTX-2's folder or file.")
+        str, typer.Option(help="Folder of a trained dubber, or `starter`; for incontext an LTX-2, or a package.")
     ] = "starter",
-    adapter: Annotated[Path | None, typer.Option(help="incontext: LoRA that was trained to dub.")] = None,
+    adapter: Annotated[
+        Path | None, typer.Option(help="incontext: LoRA that was trained to dub, as a file or a package.")
+    ] = None,
     refiner: Annotated[
         Path | None, typer.Option(help="incontext: a second LoRA, for the second stage alone (the distilled one).")
     ] = None,
@@ -102,15 +104,13 @@ def dub(
     seal = open_seal(settings.state / SIGNING, key=settings.signing_key, chain=settings.signing_chain)
     speaker: Any
     if chosen_engine == "incontext":
-        from dubflow.dubbing.incontext_engine import IncontextEngine
         from dubflow.incontext.backbone.memory import MemorySettings
 
         memory = _right_use(lambda: validated(MemorySettings, {"offload": offload, "storage": storage}, "options"))
         changes: dict[str, Any] = {"keep_outside": True} if keep_outside else {}
         changes |= {} if stages is None else {"refine": None}
-        speaker = IncontextEngine.open(
-            Path(model), adapter=adapter, preset=preset, changes=changes, allow=allow, refiner=refiner, memory=memory
-        )
+        how = {"preset": preset, "changes": changes, "allow": allow, "refiner": refiner, "memory": memory}
+        speaker = _incontext(Path(model), adapter, how)
     else:
         from dubflow.dubbing.diflow_engine import DiflowEngine
 
@@ -126,6 +126,20 @@ def dub(
         raise typer.Exit(ExitCode.BAD_INPUT)
 
 
+def _incontext(model: Path, adapter: Path | None, how: dict[str, Any]) -> Any:
+    """The engine of a base and an adapter's file, or of a packed adapter, on ``model`` or on the base it names."""
+    from dubflow.dubbing.incontext_engine import IncontextEngine
+    from dubflow.serving.adapter_packages import is_adapter_package, open_adapter_package
+
+    if is_adapter_package(model):
+        if adapter is not None:
+            raise WrongUse("cli.wrong_use", "The package is an adapter already.", "Name its base by --model instead.")
+        return open_adapter_package(model, **how)
+    if adapter is not None and is_adapter_package(adapter):
+        return open_adapter_package(adapter, model, **how)
+    return IncontextEngine.open(model, adapter=adapter, **how)
+
+
 def _engine(asked: str, model: str, adapter: Path | None) -> str:
     """Which engine dubs."""
     from typing import get_args
@@ -134,7 +148,11 @@ def _engine(asked: str, model: str, adapter: Path | None) -> str:
 
     if asked not in get_args(EngineName):
         raise WrongUse("cli.wrong_use", f"There is no engine {asked!r}.", f"Known: {', '.join(get_args(EngineName))}.")
+    from dubflow.serving.adapter_packages import is_adapter_package
+
     chosen = engine_for(asked, Path(model))  # type: ignore[arg-type]
+    if asked == "auto" and is_adapter_package(Path(model)):
+        chosen = "incontext"
     if adapter is not None and chosen == "diflow":
         raise WrongUse("cli.wrong_use", "Adapters are for the in-context engine.", "Give --engine incontext.")
     return chosen

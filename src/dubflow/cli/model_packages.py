@@ -37,22 +37,31 @@ def key(
 
 
 def package(
-    stored: Annotated[str, typer.Argument(help="Folder of a stored model, or starter.")],
+    stored: Annotated[str, typer.Argument(help="Folder of a stored model or adapter, or starter.")],
     out: Annotated[Path, typer.Option(help="Folder of the package.")],
     signing_key: Annotated[Path | None, typer.Option("--key", help="Private key (PEM) that signs it.")] = None,
-    name: Annotated[str | None, typer.Option(help="Of the model in the registry; diflow-STAGE by default.")] = None,
+    name: Annotated[str | None, typer.Option(help="Of the model in the registry; by default diflow-STAGE.")] = None,
     corpus: Annotated[
-        list[Path] | None, typer.Option(help="Corpus it was trained on, for lineage and licences.")
+        list[Path] | None, typer.Option(help="Corpus, or pairs, it was trained on, for lineage and licences.")
     ] = None,
     licence: Annotated[list[str] | None, typer.Option(help="PART=LICENCE, such as 'corpus grid=CC BY 4.0'.")] = None,
     teacher: Annotated[str | None, typer.Option(help="Stored model of stage 1 it was distilled from.")] = None,
+    base: Annotated[str | None, typer.Option(help="Of an adapter: where its base lies now; headers are read.")] = None,
     as_json: Json = False,
 ) -> None:
     """Pack a stored model: weights, facts, card, licences and lineage, signed."""
     from dubflow.corpora.manifest import read_manifest
     from dubflow.diflow.stored import find_model
     from dubflow.registry.package.diflow import build_package
+    from dubflow.registry.package.incontext import is_adapter_folder
 
+    if is_adapter_folder(Path(stored)):
+        _say_made(
+            _adapter(Path(stored), out, signing_key, base, name, corpus or (), licence or ()), signing_key, as_json
+        )
+        return
+    if base is not None:
+        raise WrongUse("cli.wrong_use", "Only an adapter has a base.", "Leave --base out.")
     made = build_package(
         find_model(stored),
         out,
@@ -62,8 +71,30 @@ def package(
         licences=_parts(licence or ()),
         teacher=None if teacher is None else find_model(teacher),
     )
+    _say_made(made, signing_key, as_json)
+
+
+def _adapter(
+    stored: Path,
+    out: Path,
+    signing_key: Path | None,
+    base: str | None,
+    name: str | None,
+    pairs: Sequence[Path],
+    licence: Sequence[str],
+) -> ModelPackage:
+    from dubflow.incontext.pairs.tables import pairs_of
+    from dubflow.registry.package.incontext import build_adapter_package
+
+    manifests = [pairs_of(folder) for folder in pairs]
+    return build_adapter_package(
+        stored, out, signing_key, base=base, name=name, pairs=manifests, licences=_parts(licence)
+    )
+
+
+def _say_made(made: ModelPackage, signing_key: Path | None, as_json: bool) -> None:
     signed = "signed" if signing_key is not None else "not signed"
-    say(described(made), as_json, f"Package {out}: {made.name}, {signed}\nDigest {made.digest}")
+    say(described(made), as_json, f"Package {made.folder}: {made.name}, {signed}\nDigest {made.digest}")
 
 
 def verify(

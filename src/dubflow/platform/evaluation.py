@@ -34,6 +34,7 @@ from dubflow.locking import alone_in
 from dubflow.platform.evaluation_dubs import dub_benchmark
 from dubflow.platform.stored_facts import stored_facts
 from dubflow.progress import reporting
+from dubflow.serving.adapter_packages import is_adapter_package, open_adapter_package
 
 CLIPS, CACHE, ASKED = "clips", "cache", "evaluation.json"
 _NAMED = 3
@@ -72,7 +73,8 @@ def evaluate_model(
     """Dub every item of ``benchmark`` with a stored model, judge the dubs, and write the card into ``out``.
 
     Args:
-        model: ``starter`` or a folder. root: folder that the benchmark's paths are relative to.
+        model: ``starter``, or the folder of a stored model or of a packed adapter.
+        root: folder that the benchmark's paths are relative to.
         system: its name on the card; by default the package's, or what people call the folder.
         lip_weights, face_weights: for models whose features come from the paper's networks.
         cache: folder of what judges said; ``out/cache`` by default. workers: processes that judge.
@@ -82,12 +84,20 @@ def evaluate_model(
         WrongUse: ``diflow.wrong_stage``, ``platform.other_evaluation``, ``platform.evaluation_runs``.
     """
     from dubflow.diflow.stored import find_model
-    from dubflow.dubbing.diflow_engine import DiflowEngine
 
-    folder, out, options = find_model(model), Path(out), options or DubOptions()
+    packed = is_adapter_package(Path(model))
+    folder, out, options = Path(model) if packed else find_model(model), Path(out), options or DubOptions()
     judges, facts = _judges(settings, benchmark, root), stored_facts(folder)
-    engine = DiflowEngine.open(folder, lip_weights=lip_weights, face_weights=face_weights)
-    parameters = sum(weights.numel() for weights in engine.model.network.parameters())
+    engine: Any
+    if packed:
+        engine = open_adapter_package(folder)
+        parameters, nfe = engine.parameters, engine.steps
+    else:
+        from dubflow.dubbing.diflow_engine import DiflowEngine
+
+        engine = DiflowEngine.open(folder, lip_weights=lip_weights, face_weights=face_weights)
+        parameters = sum(weights.numel() for weights in engine.model.network.parameters())
+        nfe = options.steps
     asked = {"engine": engine.id, "options": options.model_dump(mode="json"), "benchmark": benchmark.digest}
     with _evaluating(out, asked):
         with reporting("dub", len(benchmark.items), "clips") as progress:
@@ -98,7 +108,7 @@ def evaluate_model(
             system or facts.name or _name_of(model, folder),
             package=facts.package,
             licences=facts.licences,
-            lineage={**facts.lineage, "parameters": f"{parameters / 1e6:.1f}M", "nfe": str(options.steps)},
+            lineage={**facts.lineage, "parameters": f"{parameters / 1e6:.1f}M", "nfe": str(nfe)},
             costs=dubs.costs,
         )
         card = _judge(judges, benchmark, root, out / CLIPS, out, who, cache, workers, dubs.failures)

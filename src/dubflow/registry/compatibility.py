@@ -110,9 +110,10 @@ def _adapter_on_base(adapter: AdapterFacts, base: BaseFacts) -> Iterator[Mismatc
             "width of the video side": (adapter.video_width, base.video_width),
             "width of the audio side": (adapter.audio_width, base.audio_width),
             "kind of positions": (adapter.rope, base.rope),
-            "world": (adapter.world, base.world),
         },
     )
+    if adapter.world == "real" and base.world != "real":  # pairs drawn here may teach a real base, for a trial
+        yield Mismatch(parts, "world", adapter.world, base.world)
     if adapter.layers > base.layers:
         yield Mismatch(parts, "number of blocks", f"at least {adapter.layers}", base.layers)
     if adapter.base_config is not None and base.config is not None and adapter.base_config != base.config:

@@ -10,7 +10,7 @@ from pathlib import Path
 from dubflow.atomic import write_text
 from dubflow.errors import WrongUse, missing_extra
 
-PIPELINES = ("evaluate", "nightly", "release", "train_dubber")
+PIPELINES = ("evaluate", "nightly", "release", "train_dubber", "train_lora")
 
 
 @dataclass(frozen=True)
