@@ -203,7 +203,7 @@ def test_models_are_found_by_path_and_by_name(room: Room, tmp_path: Path, monkey
     assert caught.value.code == "diflow.not_a_model"
 
     package = tmp_path / "dubflow" / "diflow"
-    monkeypatch.setattr("dubflow.diflow.stored.__file__", str(package / "stored.py"))
+    monkeypatch.setattr("dubflow.diflow.facts.__file__", str(package / "facts.py"))
     for name, folder in ((STARTER, "diflow"), (STARTER_TTS, "tts")):
         with pytest.raises(BadInput) as caught:
             find_model(name)

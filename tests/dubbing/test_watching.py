@@ -124,3 +124,18 @@ def test_clips_tried_again_alone_do_not_turn_the_share_back(room: Room, tmp_path
     listener = Listener()
     assert len(dub_all(tasks(room, tmp_path), Choosy(), Silent(), listener).results) == 2
     assert listener.shares == sorted(listener.shares)
+
+
+def test_a_stop_reaches_the_look_between_two_frames(room: Room, engine: DiflowEngine) -> None:
+    (task,) = tasks(room, room.codec, 1)
+    _, plan = plan_task(task)
+    options = DubOptions(no_face="speak")
+    job = Job(room.clip(), FRAMES, plan.segments, "en", read_voice(room.clip(), options), options)
+    whole = Listener()
+    engine.look(job, whole)
+    assert whole.shares == sorted(whole.shares)
+    assert len([share for share in whole.shares if 0.2 < share < 0.9]) == FRAMES - 1, "every frame is heard"
+    cut = Listener("looking", 5)
+    with pytest.raises(BadInput, match="cancelled"):
+        engine.look(job, cut)
+    assert cut.shares == whole.shares[:5]

@@ -166,7 +166,7 @@ def to_pcm16(waveform: NDArray[np.float32]) -> NDArray[np.int16]:
 
 
 def face_arrays(
-    frames: NDArray[np.uint8], settings: PrepareSettings, tools: Tools
+    frames: NDArray[np.uint8] | Sequence[NDArray[np.uint8]], settings: PrepareSettings, tools: Tools
 ) -> tuple[dict[str, NDArray[Any]], list[str]]:
     """Features of the main face in ``frames`` ``[F, H, W, 3]`` and why something is absent; training and dubbing alike.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,8 @@ from dubflow.dubbing.engine import Job
 from dubflow.dubbing.planning import PlannedSegment
 from dubflow.dubbing.request import DubOptions
 from dubflow.dubbing.voice import Voice
-from dubflow.dubbing.watching import Watch, check_stopped
+from dubflow.dubbing.watched_frames import WatchedFrames
+from dubflow.dubbing.watching import Part, Watch, check_stopped
 from dubflow.errors import BadInput
 from dubflow.media.decode import read_clip
 from dubflow.speech.codecs import Codec, Tokens
@@ -81,11 +83,13 @@ class DiflowFrontend:
         """
         watch.stage("looking", 0)
         check_stopped(watch)
-        frames = read_clip(job.clip, fps=Fraction(FRAME_RATE), audio=False).frames
+        between = partial(check_stopped, watch)
+        frames = read_clip(job.clip, fps=Fraction(FRAME_RATE), audio=False, between=between).frames
         assert frames is not None  # asked for, so there or an error
         watch.stage("looking", 0.2)
         check_stopped(watch)
-        arrays, _ = face_arrays(frames, self._prepare.model_copy(update={"require_face": False}), self._tools)
+        watched = WatchedFrames(frames, Part(watch, 0.2, 0.9), "looking")
+        arrays, _ = face_arrays(watched, self._prepare.model_copy(update={"require_face": False}), self._tools)
         watch.stage("looking", 0.9)
         check_stopped(watch)
         lips = _features(arrays.get("lip"), job.frames, self._settings.lip_features)

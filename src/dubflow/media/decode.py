@@ -10,7 +10,7 @@ and so give the same samples as :func:`read_clip`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -30,6 +30,11 @@ from dubflow.media.sandbox import Job, shared_sandbox
 DEFAULT_FPS = Fraction(25)
 DEFAULT_SAMPLE_RATE = 16000
 _MOST_CHUNK_BYTES = 2**30
+Between = Callable[[], None]
+
+
+def _nothing() -> None:
+    return None
 
 
 def read_clip(
@@ -42,6 +47,7 @@ def read_clip(
     audio: bool = True,
     video_track: int | None = None,
     audio_track: int | None = None,
+    between: Between = _nothing,
 ) -> Clip:
     """Read a whole clip.
 
@@ -49,6 +55,7 @@ def read_clip(
         fps: rate of the frames; None gives every source frame once, at the source's mean rate.
         sample_rate: of the waveform. video, audio: what to read; what is asked for must be there.
         video_track, audio_track: position among the file's tracks of that kind; by default its default track.
+        between: called between chunks of frames; ends the reading by raising, which is raised here.
 
     Raises:
         BadInput: each reason with its own code, see ``docs/errors.md``.
@@ -63,7 +70,7 @@ def read_clip(
         picture = _PictureReader(path, limits, _checked_fps(fps), video_track) if video else None
         sound = _SoundReader(path, limits, sample_rate, audio_track, video_track) if audio else None
         if picture is not None:
-            picture.read_all(file)
+            picture.read_all(file, between)
         if sound is not None:
             sound.read_all(file)
     return _clip(path, digest, size, picture, sound, sample_rate)
@@ -156,11 +163,12 @@ class _PictureReader:
                     job.take(header, chunk.data.cast("B"))
                     yield chunk
 
-    def read_all(self, file: BinaryIO) -> None:
+    def read_all(self, file: BinaryIO, between: Between) -> None:
         """Everything into :attr:`frames`, received in place."""
         held: GrowingArray[np.uint8] | None = None
         with shared_sandbox().job("frames", file, self._path.name, self._limits, self._arguments) as job:
             for header in job.messages():
+                between()
                 if self._is_frames(job, header):
                     count = self._count(job, header)
                     if held is None:
