@@ -64,14 +64,22 @@ def test_it_serves_what_was_asked_for_and_says_so(server: Path) -> None:
     assert dub.heard.engine == status.state.current.engine
 
 
-def test_a_stub_that_is_killed_is_loaded_again_and_answers(server: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hung"])
+def test_a_stub_that_is_killed_or_hangs_is_loaded_again_and_answers(
+    server: Path, number: signal.Signals, record_property: Callable[[str, object], None]
+) -> None:
     before = read_state(server).counts
     (victim,) = (one for one in running_stubs(server) if one.model == "diflow_denoiser")
-    os.kill(victim.process, signal.SIGKILL)
+    began = time.monotonic()
+    os.kill(victim.process, number)
+    state = until(server, lambda state: state.counts.stubs_died > before.stubs_died)
+    record_property("seen_s", time.monotonic() - began)
     state = until(server, lambda state: state.counts.reloads > before.reloads)
+    record_property("answers_s", time.monotonic() - began)
     assert state.counts.stubs_died == before.stubs_died + 1
     assert state.health is not None
     assert state.health.fine
+    assert not _runs(victim.process)
     dub_golden(open_engine(server), WITHIN_S)
 
 

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -295,3 +296,17 @@ def _command(process: int) -> bytes:
 
 def _is_zombie(process: int) -> bool:
     return ") Z " in Path(f"/proc/{process}/stat").read_text(encoding="utf-8")
+
+
+def test_calls_leave_no_thread_behind_however_they_end(serving: Serving, job: Job) -> None:
+    engine = serving.engine()
+    engine.speak([engine.look(job)])
+    before = threading.active_count()
+    for _ in range(3):
+        engine.speak([engine.look(job)])
+        with pytest.raises(BadInput, match="cancelled"):
+            engine.speak([engine.look(job)], Listener(lambda stage, share: stage == "speaking"))
+    deadline = time.monotonic() + 10  # gRPC's own end a moment later
+    while threading.active_count() > before:
+        assert time.monotonic() < deadline, threading.enumerate()
+        time.sleep(0.05)

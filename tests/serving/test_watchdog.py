@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from dubflow.serving.patience import WatchSettings
 from dubflow.serving.repository import MODELS
 from dubflow.serving.source import Wanted
 from dubflow.serving.state import Served, ServingState, now, read_state, update_state, write_state
+from dubflow.serving.stubs import Stub
 from dubflow.serving.watchdog import Watchdog, backend_failures
 from dubflow.serving.watcher import Watcher
 from serving.releasing import MemoryServer, heard
@@ -45,11 +47,16 @@ class Place:
         settings = WatchSettings(deep_s=30)
         self.watcher = Watcher(directory, Nobody(), self.server, settings)
         self.watcher.recover()
-        self.processes = Counter({(model, version): 2 for model in MODELS for version in (1, 2)})
+        self.numbers = count(1)
+        self.processes = [Stub(next(self.numbers), model, version) for model in MODELS for version in (1, 2)]
+        self.processes += [Stub(next(self.numbers), one.model, one.version) for one in self.processes]
+        self.lingers = False
+        self.load, self.server.reload = self.server.reload, self.reload
+        self.hung = list[Stub]()
         self.server_runs = True
         self.dog = Watchdog(
-            directory, self.watcher, settings, clock=lambda: self.now, stubs=lambda _: self.processes.copy(),
-            runs=lambda process: self.server_runs and process == SERVER,
+            directory, self.watcher, settings, clock=lambda: self.now, stubs=lambda _: tuple(self.processes),
+            hanging=lambda _: tuple(self.hung), runs=lambda process: self.server_runs and process == SERVER,
         )  # fmt: skip
         self.dog.look()
 
@@ -66,6 +73,20 @@ class Place:
         )  # fmt: skip
         write_json(folder / FILE, export.model_dump(mode="json"))
         return export.served(folder)
+
+    def reload(self, version: int, models: Sequence[str] = ()) -> None:
+        """As Triton does: processes end, at once or in a while, and others take their places if they can."""
+        known = [one for one in self.processes if one.version == version and one.model in (models or MODELS)]
+        if not self.lingers:
+            self.processes = [one for one in self.processes if one not in known]
+        self.load(version, models)
+        self.processes += [Stub(next(self.numbers), model, version) for model in (models or MODELS) for _ in range(2)]
+
+    def kill(self, model: str, version: int) -> Stub:
+        """One of its processes."""
+        found = next(one for one in reversed(self.processes) if (one.model, one.version) == (model, version))
+        self.processes.remove(found)
+        return found
 
     @property
     def state(self) -> ServingState:
@@ -97,14 +118,13 @@ def test_nothing_is_done_where_nothing_has_died(place: Place) -> None:
 @pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize("model", MODELS)
 def test_a_process_that_is_gone_is_seen_at_the_next_look(place: Place, model: str, version: int) -> None:
-    place.processes[(model, version)] -= 1  # one of two: half of the requests would fail
+    place.kill(model, version)  # one of two: half of the requests would fail
     place.now += 0.5
     assert place.dog.look()
     assert place.calls() == [("reload", version), ("load", version)]
     counts = place.state.counts
     assert (counts.stubs_died, counts.reloads, counts.checks_failed) == (1, 1, 0)
     assert any(f"version {version} is loaded again: a process of {model} is gone" in one for one in place.state.notices)
-    place.processes[(model, version)] += 1
     assert not place.dog.look()
 
 
@@ -131,9 +151,13 @@ def test_what_cannot_be_healed_is_said_and_tried_again_later(place: Place) -> No
     assert not health.fine
     assert "serving.not_loaded" in health.reason
     assert len(place.calls()) == 2
-    place.now += 10
-    place.dog.look()
-    assert place.calls() == []
+    # Its processes are gone, which is no reason to load it again all the time: after pauses that double.
+    tries = []
+    for _ in range(40):
+        place.now += 0.5
+        place.dog.look()
+        tries.append(bool(place.calls()))
+    assert [place for place, tried in enumerate(tries) if tried] == [1, 5, 13, 29]
     place.server.fails_to_load.clear()
     place.now += 30
     assert place.dog.look()
@@ -165,8 +189,7 @@ def test_a_server_that_was_started_anew_is_counted_once_its_versions_are_back(pl
 
 def test_a_version_that_is_no_longer_kept_is_nobodys_loss(place: Place) -> None:
     update_state(place.directory, lambda found: found.with_changes(previous=None))
-    for model in MODELS:
-        del place.processes[(model, 1)]
+    place.processes = [one for one in place.processes if one.version == 2]
     assert not place.dog.look()
     assert place.calls() == []
 
@@ -180,3 +203,30 @@ nv_inference_request_success{model="diflow",version="3"} 11
 """
     assert backend_failures(text) == 3
     assert backend_failures("") == 0
+
+
+def test_a_process_that_is_killed_while_the_one_before_still_ends_is_not_missed(place: Place) -> None:
+    """After a reload the old process may live on for seconds; it counts for nothing, here or there."""
+    model, place.lingers = MODELS[1], True
+    place.kill(model, 2)
+    assert place.dog.look()
+    old = {one.process for one in place.processes if (one.model, one.version) == (model, 2)}
+    assert len(old) == 3
+    place.calls()
+    assert not place.dog.look()
+    place.kill(model, 2)  # a new one, at once after the reload
+    assert place.dog.look()
+    assert place.calls() == [("reload", 2), ("load", 2)]
+    assert not place.dog.look()
+    place.processes = [one for one in place.processes if one.process not in old]
+    assert not place.dog.look(), "the end of an old one is nobody's loss"
+    assert place.calls() == []
+
+
+def test_what_hangs_is_ended_and_loaded_again_at_the_same_look(place: Place) -> None:
+    place.hung = [Stub(2**30, MODELS[0], 2)]
+    place.kill(MODELS[0], 2)
+    place.processes += place.hung
+    assert place.dog.look()
+    assert place.calls() == [("reload", 2), ("load", 2)]
+    assert any(f"processes that hang are ended: {MODELS[0]} 2" in one for one in place.state.notices)

@@ -20,5 +20,6 @@ class WatchSettings(Strict):
         description="A refused version is tried again after this, then twice this.",
     )
     again_most_s: float = Field(3600.0, gt=0, description="But never later than this.")
+    hung_s: float = Field(3.0, gt=0, description="Processes that do nothing for so long while jobs wait are ended.")
     silent_s: float = Field(10.0, gt=0, description="A server that answers nothing for so long is ended.")
     ahead: bool = Field(True, description="Whether a challenger is brought and checked before it is promoted.")

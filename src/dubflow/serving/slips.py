@@ -6,9 +6,12 @@ one writer.
 
 from __future__ import annotations
 
+import math
 import os
 import struct
+import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -26,9 +29,9 @@ class Slip:
         self._handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
 
     @classmethod
-    def made(cls, folder: Path) -> Self:
-        """A new slip in a folder."""
-        path = folder / uuid.uuid4().hex
+    def made(cls, folder: Path, version: int = 0) -> Self:
+        """A new slip in a folder, of a job of a version (by Triton's number)."""
+        path = folder / f"{version}-{uuid.uuid4().hex}"
         path.write_bytes(bytes(_SHARE_AT + _SHARE.size))
         return cls(path)
 
@@ -75,7 +78,18 @@ class SlipWatch:
         return self._slip.cancelled
 
 
-def sweep_slips(folder: Path) -> None:
-    """Remove the slips of a server that is gone."""
-    for path in folder.glob("*"):
-        path.unlink(missing_ok=True)
+def sweep_slips(folder: Path, version: int | None = None, until: float = math.inf) -> None:
+    """Remove the slips of a server or of a version that is gone; those last written to until then, in epoch seconds."""
+    for path in folder.glob("*" if version is None else f"{version}-*"):
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime <= until:
+                path.unlink()
+
+
+def waiting_since(folder: Path, version: int) -> float | None:
+    """For how many seconds no job of a version has advanced; None where it has no job."""
+    last = None
+    for path in folder.glob(f"{version}-*"):
+        with suppress(FileNotFoundError):
+            last = max(last or 0.0, path.stat().st_mtime)
+    return None if last is None else max(0.0, time.time() - last)

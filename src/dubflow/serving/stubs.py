@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +33,13 @@ def running_stubs(directory: Path) -> tuple[Stub, ...]:
 def counted(stubs: tuple[Stub, ...]) -> Counter[tuple[str, int]]:
     """How many processes each model of each version has."""
     return Counter((one.model, one.version) for one in stubs)
+
+
+def end_stub(stub: Stub) -> None:
+    """End a process that hangs; one that is stopped ends as well."""
+    if _stub(stub.process) == stub:  # the number may be another's by now
+        with suppress(ProcessLookupError):
+            os.kill(stub.process, signal.SIGKILL)
 
 
 def _stub(process: int) -> Stub | None:

@@ -1,9 +1,9 @@
 """Sees that what serves can really answer, and heals it.
 
-A process of a model that is gone is seen at once, by its absence; one that hangs or answers nonsense by a real
-inference, which is made now and then and whenever the server counts a failure that may be a process's. Healing ends
-the version and loads it again, the only thing that helps. A server that answers nothing is ended; whoever started it
-starts it again.
+A process of a model that is gone is seen at once, by its absence, and one that hangs within seconds, by what it does
+not do (it is ended then); one that answers nonsense by a real inference, which is made now and then and whenever the
+server counts a failure that may be a process's. Healing ends the version and loads it again, the only thing that
+helps. A server that answers nothing is ended; whoever started it starts it again.
 """
 
 from __future__ import annotations
@@ -20,14 +20,18 @@ from pathlib import Path
 import httpx
 
 from dubflow.errors import DubflowError
+from dubflow.serving.hanging import Hanging
+from dubflow.serving.laid_out import REPOSITORY
 from dubflow.serving.patience import WatchSettings
-from dubflow.serving.repository import MODELS
+from dubflow.serving.repository import FRONT, MODELS, number_of, slips_folder
+from dubflow.serving.slips import sweep_slips
 from dubflow.serving.state import Health, Served, ServingState, now, read_state, update_state
-from dubflow.serving.stubs import counted, running_stubs
+from dubflow.serving.stubs import Stub, counted, end_stub, running_stubs
 from dubflow.serving.watcher import Watcher
 
 _FAILURE = re.compile(r'^nv_inference_request_failure\{[^}]*reason="BACKEND"[^}]*\} (\S+)$', re.MULTILINE)
 _METRICS_S = 1.0
+_AGAIN_S = 1.0
 _ANSWER_S = 2.0
 
 
@@ -42,16 +46,24 @@ class Watchdog:
         *,
         say: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
-        stubs: Callable[[Path], Counter[tuple[str, int]]] = lambda directory: counted(running_stubs(directory)),
+        stubs: Callable[[Path], tuple[Stub, ...]] = running_stubs,
+        hanging: Callable[[tuple[Stub, ...]], tuple[Stub, ...]] | None = None,
         runs: Callable[[int], bool] | None = None,
     ) -> None:
         """
         Args:
             watcher: checks and reloads versions, under its lock. clock: seconds.
-            stubs: how many processes each model of each version has now. runs: whether a process is a server.
+            stubs: processes of models that there are now. hanging: which of them hang.
+            runs: whether a process is a server.
         """
         self._directory, self._watcher, self._settings = Path(directory), watcher, settings or WatchSettings()
         self._say, self._clock, self._stubs, self._runs = say, clock, stubs, runs or is_server
+        self._slips = slips_folder(self._directory / REPOSITORY)
+        self._hanging = hanging or Hanging(self._slips, self._settings.hung_s).among
+        self._ending: set[int] = set()
+        """Processes of what was loaded again: they may take a while to end, and count for nothing."""
+        self._unhealed: dict[int, tuple[int, float]] = {}
+        """How often in a row a version could not be healed, and when it is tried again."""
         self._server: int | None = None
         self._seen: dict[int, Counter[tuple[str, int]]] = {}
         self._failures: float | None = None
@@ -64,6 +76,8 @@ class Watchdog:
         if state.server != self._server:  # started anew, with processes that nobody has seen yet
             self._server, self._answered, self._failures = state.server, self._clock(), None
             self._seen.clear()
+            self._ending.clear()
+            self._unhealed.clear()
         try:
             # A server that is gone takes its processes with it; whoever started it starts it again.
             running = state.mode == "triton" and state.server is not None and self._runs(state.server)
@@ -85,11 +99,16 @@ class Watchdog:
         began = time.monotonic()
         with self._watcher.lock:
             self._seen.pop(served.version, None)
+            stamp = time.time()
             try:
                 health = self._healed(served, models)
             except DubflowError as error:
                 seconds = round(time.monotonic() - began, 3)
                 health = Health(fine=False, at=now(), seconds=seconds, reason=f"{error.headline} [{error.code}]")
+
+        if not models or FRONT in models:
+            # A front that was killed leaves the slips of its jobs, which would look like jobs that wait for ever.
+            sweep_slips(self._slips, number_of(served.version), until=stamp)
 
         def change(found: ServingState) -> ServingState:
             more = found.counted(reloads=1)
@@ -97,6 +116,12 @@ class Watchdog:
 
         update_state(self._directory, change)
         self._next_deep = self._clock() + self._settings.deep_s
+        if health.fine:
+            self._unhealed.pop(served.version, None)
+        else:
+            tries, _ = self._unhealed.get(served.version, (0, 0.0))
+            pause = min(self._settings.deep_s, _AGAIN_S * 2**tries)
+            self._unhealed[served.version] = (tries + 1, self._clock() + pause)
         told = (
             f"answers again after {time.monotonic() - began:.1f} s"
             if health.fine
@@ -107,15 +132,30 @@ class Watchdog:
 
     def _healed(self, served: Served, models: Sequence[str]) -> Health:
         if models:
+            self._leave_out(served, models)
             try:
                 return self._watcher.reloaded(served, models)
             except DubflowError:
                 pass  # then all of it
+        self._leave_out(served, MODELS)
         return self._watcher.reloaded(served)
+
+    def _leave_out(self, served: Served, models: Sequence[str]) -> None:
+        found = self._stubs(self._directory)
+        self._ending |= {one.process for one in found if one.version == served.version and one.model in models}
 
     def _look_at_server(self, state: ServingState) -> bool:
         healed = False
-        lost = self._lost(state)
+        stubs = self._stubs(self._directory)
+        self._ending &= {one.process for one in stubs}
+        stubs = tuple(one for one in stubs if one.process not in self._ending)
+        if self._watcher.recovered == (state.server,) and (hung := self._hanging(stubs)):
+            names = ", ".join(sorted(f"{one.model} {one.version}" for one in hung))
+            self._note(f"processes that hang are ended: {names}")
+            for one in hung:
+                end_stub(one)
+            stubs = tuple(one for one in stubs if one not in hung)
+        lost = self._lost(state, counted(stubs))
         for served, models in lost:
             update_state(self._directory, lambda found: found.counted(stubs_died=1))
             healed = self.heal(served, f"a process of {', '.join(models)} is gone", models) or healed
@@ -124,12 +164,13 @@ class Watchdog:
             self._look_at_metrics(state)
         return healed
 
-    def _lost(self, state: ServingState) -> list[tuple[Served, list[str]]]:
+    def _lost(self, state: ServingState, running: Counter[tuple[str, int]]) -> list[tuple[Served, list[str]]]:
         """Versions that have fewer processes than they had, and of which models."""
-        running = self._stubs(self._directory)
         lost = []
         for served in (state.current, state.previous):
             if served is None or self._watcher.recovered != (state.server,):
+                continue
+            if self._clock() < self._unhealed.get(served.version, (0, 0.0))[1]:
                 continue
             have = Counter({key: count for key, count in running.items() if key[1] == served.version})
             # At the least one each; as many as were seen where there are several.

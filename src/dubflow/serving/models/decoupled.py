@@ -36,6 +36,7 @@ class Decoupled:
 
     def __init__(self, args: dict[str, str], version: Installed, dub: Dub) -> None:
         self._dub, self._most = dub, version.jobs_at_once
+        self._version = int(args["model_version"])
         self._slips = slips_folder(Path(args["model_repository"]).parent)
         self._slips.mkdir(parents=True, exist_ok=True)
         self._counters = Counters(args, _TOLD)
@@ -50,7 +51,7 @@ class Decoupled:
             with self._lock:
                 free = self._running < self._most
                 self._running += free
-            stream = Stream(sender, Slip.made(self._slips))
+            stream = Stream(sender, Slip.made(self._slips, self._version))
             if free:
                 threading.Thread(target=self._run, args=(stream, job, voice), name="job", daemon=True).start()
                 continue
