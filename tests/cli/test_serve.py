@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from dubflow.errors import WrongUse
+from dubflow.gateway.settings import load_settings
 from dubflow.locking import alone_in
 from dubflow.platform import serving_stack
 from dubflow.platform.serving_status import follow
+from dubflow.serving.options import ServeOptions
 from dubflow.serving.state import ServingState, write_state
 from verbs import Answer
 
@@ -34,6 +36,18 @@ def test_what_would_be_started_is_said_and_nothing_is(answer: Answer, tmp_path: 
     assert told["workers"] == 3
     assert told["port"] > 0
     assert not (tmp_path / "home" / "serve").exists()
+
+
+def test_the_gateway_is_told_whose_verdicts_count(answer: Answer, tmp_path: Path) -> None:
+    told = answer("serve", "up", "--dry-run", "--port", 0, "--verdict-key", tmp_path / "gate.pub")
+    options = ServeOptions.model_validate(told["options"])
+    assert options.verdict_keys == (tmp_path / "gate.pub",)
+    environment = serving_stack._gateway_environment(options)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        assert load_settings().verdict_keys == options.verdict_keys
+    assert load_settings().model == "dubber", "as pipelines and guides name it"
 
 
 def test_in_process_says_why(answer: Answer) -> None:

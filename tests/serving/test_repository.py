@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dubflow.diflow.stored import STARTER, STARTER_TTS, find_model
 from dubflow.errors import BadInput, WrongUse
+from dubflow.registry.package.build import pack
+from dubflow.registry.package.facts import IncontextFacts
 from dubflow.serving import repository
 from dubflow.serving.repository import MODELS, UNREGISTERED, install_version, read_installed, versions_on
 from dubflow.serving.settings import TritonSettings
+from registry.packages import contents
+from registry.test_compatibility import ADAPTER, BASE, TEXT, VOCODER
 
 
 def config(root: Path, name: str) -> str:
@@ -90,3 +95,12 @@ def test_cards_are_named_for_gpus_alone() -> None:
         TritonSettings(device="gpu")
     with pytest.raises(ValueError, match="gpus"):
         TritonSettings(gpus=(0,))
+
+
+def test_a_package_of_the_in_context_family_is_refused_by_name(tmp_path: Path) -> None:
+    adapter = IncontextFacts(languages=("fr",), adapter=ADAPTER, base=BASE, text_encoder=TEXT, vocoder=VOCODER)
+    package = pack(replace(contents(tmp_path / "sources"), facts=adapter), tmp_path / "package", None)
+    with pytest.raises(BadInput) as caught:
+        install_version(tmp_path / "models", package.folder, 1)
+    assert caught.value.code == "serving.no_engine"
+    assert not (tmp_path / "models").exists(), "nothing of it is laid out"

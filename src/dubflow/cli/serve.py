@@ -53,6 +53,10 @@ def up(
         typer.Option(help="MLflow's database or server; else DUBFLOW_MLFLOW_URI, or mlflow.db of DUBFLOW_HOME."),
     ] = None,
     trusted_key: TrustedKeys = None,
+    verdict_key: Annotated[
+        list[Path] | None,
+        typer.Option(help="Public key (PEM) that must have signed the verdict of a promotion over HTTP."),
+    ] = None,
     licences: Licences = None,
     mode: Annotated[ModeName, typer.Option(help="auto: Triton where it can run, else in-process.")] = ModeName.AUTO,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Of the gateway; 0 takes a free one.")] = None,
@@ -84,6 +88,7 @@ def up(
         registry=registry,
         name=name,
         trusted_keys=tuple(path.absolute() for path in trusted_key or ()),
+        verdict_keys=tuple(path.absolute() for path in verdict_key or ()),
         licences=licences,
         tuning=load_preset(preset, "serving", Tuning),
     )

@@ -127,7 +127,7 @@ _SERVED = {
     "since": "2026-03-01T08:00:00+00:00",
 }
 _CHANGE = {
-    "model": "diflow-dubber",
+    "model": "dubber",
     "action": "promote",
     "champion": 4,
     "before": 3,
@@ -207,7 +207,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     },
     "models_served": {
         "200": {
-            "model": "diflow-dubber",
+            "model": "dubber",
             "mode": "triton",
             "current": _SERVED,
             "previous": _SERVED | {"version": 3},
@@ -288,8 +288,8 @@ ERRORS: dict[str, tuple[int | None, str, str]] = {
         400, "This service knows no key that verdicts must be signed with, so it promotes nothing over HTTP.",
         "Set DUBFLOW_GATEWAY_VERDICT_KEYS, or promote with: dubflow models promote.",
     ),
-    "registry.no_model": (None, "mlflow.db has no model 'diflow-dubber'.", "It has: none yet."),
-    "registry.no_version": (None, "diflow-dubber has no version 9.", "See what it has: dubflow models list."),
+    "registry.no_model": (None, "mlflow.db has no model 'dubber'.", "It has: none yet."),
+    "registry.no_version": (None, "dubber has no version 9.", "See what it has: dubflow models list."),
     "registry.verdict_refuses": (
         422, "The gate does not say promote but refuse: word errors rose from 0.12 to 0.19.",
         "Make a better model, or decide against the gate: --override --by NAME --reason WHY.",

@@ -29,7 +29,7 @@ class GatewaySettings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on; TLS and the outside are a proxy's business.")
     port: int = Field(8080, ge=0, le=65535, description="0 takes a free one.")
     registry: str | None = Field(None, description="MLflow's database or server; as `dubflow models` without.")
-    model: str = Field("diflow-dubber", description="Name of the model in the registry that is served.")
+    model: str = Field("dubber", description="Name of the model in the registry that is served.")
 
     # Limits. A little over one earns a notice, not a refusal: see `tolerance`.
     tolerance: float = Field(0.05, ge=0, le=1, description="Share by which a soft limit may be passed with a notice.")

@@ -218,8 +218,9 @@ def _services(plan: StackPlan) -> Iterator[tuple[Program | TritonService, float]
 def _gateway_environment(options: ServeOptions) -> dict[str, str]:
     """What the gateway must know of the model, so that who promotes over HTTP promotes what is watched."""
     found = {"MODEL": options.name, "REGISTRY": options.registry, "LICENCES": options.licences}
-    if options.trusted_keys:
-        found["PACKAGE_KEYS"] = json.dumps([str(key) for key in options.trusted_keys])
+    for name, keys in (("PACKAGE_KEYS", options.trusted_keys), ("VERDICT_KEYS", options.verdict_keys)):
+        if keys:
+            found[name] = json.dumps([str(key) for key in keys])
     return {f"DUBFLOW_GATEWAY_{name}": value for name, value in found.items() if value is not None}
 
 

@@ -32,6 +32,9 @@ class ServeOptions(Strict):
     registry: str | None = Field(None, description="MLflow's database or server; None: as `dubflow models` finds it.")
     name: str | None = Field(None, description="Model in the registry whose champion is served, instead of `model`.")
     trusted_keys: tuple[Path, ...] = Field((), description="Public keys, one of which must have signed a package.")
+    verdict_keys: tuple[Path, ...] = Field(
+        (), description="Public keys, one of which must have signed the verdict of a promotion over HTTP."
+    )
     licences: str | None = Field(None, description="Licence policy: commercial, research or a file.")
     tuning: Tuning = Tuning()
 
