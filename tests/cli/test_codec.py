@@ -36,6 +36,7 @@ def codec(speech: Path) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_fit_says_what_it_made_and_what_it_loses(codec: Path, speech: Path, answer: Answer) -> None:
     card = read_card(codec)
     assert card.origin.speakers == 2

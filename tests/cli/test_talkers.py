@@ -39,6 +39,7 @@ def codec(voices: Path) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_the_codec_is_fitted_to_the_train_split_alone(voices: Path, codec: Path) -> None:
     train = [row for row in read_manifest(voices) if row.split == "train"]
     origin = read_card(codec).origin

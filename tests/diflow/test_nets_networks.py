@@ -179,6 +179,7 @@ def learn(network, parts, steps: int) -> tuple[dict[str, float], dict[str, float
     return first, {name: float(value.detach()) for name, value in parts().values.items()}
 
 
+@pytest.mark.slow
 def test_both_stages_learn_one_batch_by_heart(make_batch) -> None:
     """Not a claim of quality: every loss of Eq. 9 and Eq. 7 can be driven down by its own gradient."""
     torch.manual_seed(0)

@@ -57,6 +57,7 @@ def built(request: pytest.FixtureRequest, tiers: dict[str, Built]) -> Built:
     return tiers[request.param]
 
 
+@pytest.mark.slow
 def test_every_file_is_there_and_is_the_one_that_the_item_names(built: Built) -> None:
     for item in built.benchmark.items:
         assert {"source", "voice"} <= set(item.files)

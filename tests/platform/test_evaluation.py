@@ -57,6 +57,7 @@ def row(card: ScoreCard, clip: str) -> Any:
     return found
 
 
+@pytest.mark.slow
 def test_a_model_is_dubbed_and_judged(made: Evaluation, asked: Path) -> None:
     card = made.card
     assert (made.dubbed, made.found, card.success_rate) == (3, 0, 0.5)

@@ -67,6 +67,7 @@ def drawn() -> dict[str, np.ndarray]:
     }
 
 
+@pytest.mark.slow
 def test_a_linear_layer_reads_the_opening_of_a_mouth_it_never_saw(drawn: dict[str, np.ndarray]) -> None:
     lips, opening, people = drawn["lips"], drawn["poses"][:, 0], drawn["people"]
     scores = [
