@@ -116,13 +116,11 @@ class IncontextEngine:
         worn = None if adapter is None else read_adapter(adapter)
         settings, notices = _settings(backbone, worn, preset, changes or {}, allow)
         if worn is not None:
-            put_adapter(backbone, worn)
-            if worn.connectors:
-                notices += (f"{len(worn.connectors)} changes of the adapter to the text connectors are left out",)
+            notices += _left_out("adapter", put_adapter(backbone, worn))
         if refiner is not None:
             if settings.refine is None:
                 raise WrongUse("dubbing.no_second_stage", "One stage has no use for a second adapter.", "Leave it out.")
-            add_refiner(backbone, read_adapter(refiner))
+            notices += _left_out("second adapter", add_refiner(backbone, read_adapter(refiner)))
         upsampler = None
         if settings.refine is not None:
             upsampler = load_upsampler(model / "latent_upsampler", dtype=dtype, device=device)
@@ -206,6 +204,10 @@ def engine_id(base: str, worn: str, settings: InferenceSettings) -> str:
     """``incontext-``, and digests of the base, of base with adapter, and of the settings."""
     told = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()
     return f"incontext-{base[:12]}-{worn[:12]}-{told[:12]}"
+
+
+def _left_out(whose: str, layers: tuple[str, ...]) -> tuple[str, ...]:
+    return (f"{len(layers)} changes of the {whose} to the text connectors are left out",) if layers else ()
 
 
 def _base(model: Path, dtype: Any, device: str) -> Backbone:

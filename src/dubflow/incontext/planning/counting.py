@@ -176,7 +176,8 @@ class _AsItRuns(TorchFunctionMode):
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if function is nn.functional.linear:
-            return function(*(one if one is None else one.to(self.dtype) for one in args), **(kwargs or {}))
+            cast = [one if one is None else one.to(self.dtype) for one in args]
+            return nn.functional.linear(*cast, **(kwargs or {}))
         if function is not nn.functional.scaled_dot_product_attention:
             return function(*args, **(kwargs or {}))
         query, key, value = args
