@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from dubflow.media.probe import probe
-from incontext.training.room import DATA, INFERENCE, TRAIN, write_pairs
+from incontext.training.room import DATA, INFERENCE, TRAIN, clip, write_pairs
 from verbs import Answer
 
 
@@ -29,7 +29,8 @@ def test_pairs_become_an_adapter_that_dubs_and_a_package_that_dubs_the_same(tmp_
     made = answer("models", "package", str(run / "model"), "--out", str(packed), "--corpus", str(pairs.root))
     assert (made["facts"]["kind"], made["facts"]["languages"]) == ("incontext", ["fr"])
 
-    source = pairs.path(pairs.rows[-1].context)
+    clip(tmp_path / "source.mp4", 9, 30)
+    source = tmp_path / "source.mp4"
     asked = ("dub", str(source), "--text", "bonjour", "--language", "fr", "--out")
     dub = tmp_path / "dub.mp4"
     (one,) = answer(*asked, str(dub), "--model", "tiny", "--engine", "incontext", "--adapter", report["adapter"])[
