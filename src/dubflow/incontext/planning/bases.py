@@ -9,7 +9,7 @@ from dubflow.errors import BadInput
 from dubflow.incontext.backbone.settings import BackboneSettings, Version
 from dubflow.incontext.backbone.sizes import settings_of
 from dubflow.incontext.backbone.sources import open_base
-from dubflow.incontext.backbone.tiny import tiny_settings
+from dubflow.incontext.backbone.tiny import TINY, tiny_settings
 
 
 def sizes_of_base(name: str, version: Version | None = None) -> BackboneSettings:
@@ -19,7 +19,7 @@ def sizes_of_base(name: str, version: Version | None = None) -> BackboneSettings
         BadInput: ``incontext.version_mismatch`` for a base of another ``version``, and what
             :func:`dubflow.incontext.backbone.sources.open_base` says.
     """
-    if name == "tiny":
+    if name == TINY:
         return tiny_settings(version or "2.0")
     base = open_base(Path(name))
     if version not in (None, base.version):
