@@ -36,7 +36,8 @@ def test_the_readme_and_the_guide_name_only_verbs_and_options_that_exist(reposit
     from dubflow.cli.main import app
 
     root = get_command(app)
-    for page in ("README.md", "docs/diflow.md", "docs/judging.md", "docs/pipelines.md", "docs/serving.md"):
+    guides = ("diflow", "incontext", "judging", "pipelines", "serving")
+    for page in ("README.md", *(f"docs/{name}.md" for name in guides)):
         pattern = r"^\$ (?:\.venv/bin/|DUBFLOW_\w+=\S+ )?dubflow ([^#\n]*)"
         commands = re.findall(pattern, (repository / page).read_text("utf-8"), re.MULTILINE)
         assert commands
