@@ -1,6 +1,6 @@
 """Dubs a minute and how long each takes, by how many clients ask at once; dynamic batching on and off.
 
-    python benchmarks/serving_load.py [--workers 4] [--a-level 12] [--segments 96]
+    python benchmarks/serving_load.py [--workers 4] [--a-level 8] [--segments 64] [--only http|model|denoiser]
 
 Three loads, each in a closed loop (a client asks again once it is answered): dubs over HTTP (accepted, queued, done by
 a worker, signed, stored), the model on Triton alone, and its denoiser alone with features that are there already, which
@@ -58,22 +58,26 @@ def baselines(root: Path, here: DiflowEngine, requests: int) -> list[Row]:
     speak(requests)
     dub(requests)
     whole, model = closed_loop(1, requests, dub), closed_loop(1, requests, speak)
+    tell(f"one process: whole dubs {whole.cells()}, the model {model.cells()}")
     return [
         ("whole dub, this process (baseline)", "-", whole, "-"),
         ("model, this process (baseline)", "-", model, "-"),
     ]
 
 
-def loads(root: Path, here: DiflowEngine, batching: bool, workers: int, requests: int, segments: int) -> list[Row]:
+def loads(
+    root: Path, here: DiflowEngine, batching: bool, workers: int, requests: int, segments: int, only: str | None
+) -> list[Row]:
     """All loads on a server of its own."""
     state, job, rows = root / f"serve-{batching}", job_of(request_of(root)), []
     seen = here.look(job, UNWATCHED)
     how = "on" if batching else "off"
-    with server(state, options_of(batching), workers=workers) as found:
-        assert found.gateway is not None
+    http = only in ("http", None)
+    with server(state, options_of(batching), workers=workers, gateway=http) as found:
         assert found.grpc is not None
-        client, control = Gateway(state, found.gateway), Control(found.grpc, state, state / REPOSITORY)
-        clip = client.upload(job.clip)
+        control = Control(found.grpc, state, state / REPOSITORY)
+        client = Gateway(state, found.gateway) if found.gateway is not None else None
+        clip = client.upload(job.clip) if client is not None else ""
         denoisers = [Denoiser(found, state, lambda slip: pack_seen(seen, slip)) for _ in range(max(LEVELS))]
 
         def batches() -> tuple[int, int]:
@@ -84,12 +88,20 @@ def loads(root: Path, here: DiflowEngine, batching: bool, workers: int, requests
             engine = open_engine(state)
             engine.speak([engine.look(seeded(job, seed), UNWATCHED)], UNWATCHED)
 
+        def dub(seed: int) -> None:
+            assert client is not None
+            client.dub(clip, seed)
+
         asked: dict[str, tuple[Callable[[int], object], Callable[[int], int]]] = {
-            f"HTTP, {workers} workers": (lambda number: client.dub(clip, number), lambda level: max(requests, level)),
-            "model on Triton": (speak, lambda level: max(requests, level)),
-            "denoiser on Triton": (lambda number: denoisers[number % len(denoisers)].ask(0), lambda level: segments),
+            "http": (dub, lambda level: max(requests, level)),
+            "model": (speak, lambda level: max(requests, level)),
+            "denoiser": (lambda number: denoisers[number % len(denoisers)].ask(0), lambda level: segments),
         }
-        for name, (ask, count) in asked.items():
+        names = {"http": f"HTTP, {workers} workers", "model": "model on Triton", "denoiser": "denoiser on Triton"}
+        for kind, (ask, count) in asked.items():
+            if only not in (kind, None):
+                continue
+            name = names[kind]
             closed_loop(workers, workers, ask)  # every worker has spoken once
             for level in LEVELS:
                 before = batches()
@@ -99,7 +111,8 @@ def loads(root: Path, here: DiflowEngine, batching: bool, workers: int, requests
                 tell(f"batching {how}, {name}: {load.cells()}, {inferences} in {executions} batches")
         for one in denoisers:
             one.close()
-        client.close()
+        if client is not None:
+            client.close()
         control.close()
     return rows
 
@@ -108,14 +121,15 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--workers", type=int, default=4)
-    parser.add_argument("--a-level", type=int, default=12, help="dubs at each number of clients")
-    parser.add_argument("--segments", type=int, default=96, help="of the denoiser at each number of clients")
+    parser.add_argument("--a-level", type=int, default=8, help="dubs at each number of clients")
+    parser.add_argument("--segments", type=int, default=64, help="of the denoiser at each number of clients")
+    parser.add_argument("--only", choices=("http", "model", "denoiser"), help="one of the loads, without baselines")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         root, here = Path(name), DiflowEngine.open("starter")
-        rows = baselines(root, here, given.a_level)
+        rows = baselines(root, here, given.a_level) if given.only is None else []
         for batching in (True, False):
-            rows += loads(root, here, batching, given.workers, given.a_level, given.segments)
+            rows += loads(root, here, batching, given.workers, given.a_level, given.segments, given.only)
     print(f"Clips of 10 frames of 128 pixels, {STEPS} steps; {machine()}\n")
     columns = ("load", "batching", "clients", "requests", "a minute", "p50 s", "p95 s", "p99 s", "requests a batch")
     print_table(columns, [(name, how, *load.cells(), batch) for name, how, load, batch in rows])

@@ -26,7 +26,7 @@ from dubflow.progress import Silent
 from dubflow.serving.engines import open_engine
 from serving_common import Gateway, job_of, machine, options_of, print_table, request_of, seeded, server
 
-SETTLE_S = 1.0
+SETTLE_S = 0.5
 """A worker still measures drift when its client has the dub."""
 
 

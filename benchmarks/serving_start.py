@@ -37,7 +37,7 @@ PARTS: dict[str, Callable[[Path, ServingState | None], bool]] = {
 
 
 def _loads(folder: Path) -> bool:
-    """Whether the last of its models is being loaded."""
+    """Whether it was told to."""
     return (folder / REPOSITORY / FRONT / str(UNREGISTERED)).is_dir()
 
 
