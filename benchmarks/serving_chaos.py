@@ -45,7 +45,20 @@ def main() -> int:
         environment = {**os.environ, "DUBFLOW_SOAK_JOBS": str(given.soak), "OMP_NUM_THREADS": "1"}
         files = sorted({test.partition("::")[0] for test in wanted})
         names = " or ".join(sorted({_name(test) for test in wanted}))
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", f"--junitxml={report}", *files, "-k", names]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:xdist",
+            "-o",
+            "junit_family=legacy",
+            f"--junitxml={report}",
+            *files,
+            "-k",
+            names,
+        ]
         code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
         if not report.exists():
             return code or 1
