@@ -43,8 +43,10 @@ def test_what_only_some_need_is_optional_and_names_its_extra(monkeypatch: pytest
 def test_an_installation_without_a_starter_names_what_makes_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stored = pytest.importorskip("dubflow.diflow.stored", reason="torch is not installed", exc_type=ImportError)
-    monkeypatch.setattr(stored, "__file__", str(tmp_path / "dubflow" / "diflow" / "stored.py"))
+    pytest.importorskip("dubflow.diflow.stored", reason="torch is not installed", exc_type=ImportError)
+    from dubflow.diflow import facts
+
+    monkeypatch.setattr(facts, "__file__", str(tmp_path / "dubflow" / "diflow" / "facts.py"))
     finding = doctor._ability("starter model", doctor._starter, "optional")
     assert finding.state == "optional"
     assert "no starter model" in finding.detail
