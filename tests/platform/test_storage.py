@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dubflow.errors import BadInput, OurFault, WrongUse
-from dubflow.platform.steps.training import CHECKPOINTS, _mirror_of
+from dubflow.platform.steps.training import CHECKPOINTS, mirror_of
 from dubflow.platform.storage import Storage
 from dubflow.storage import below
 from fake_s3 import running
@@ -29,9 +29,9 @@ def test_what_lies_below_an_address(address: str, expected: str) -> None:
 
 def test_each_run_of_a_pipeline_has_a_place_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(CHECKPOINTS, raising=False)
-    assert _mirror_of(Path("/workspace/train_tts-1")) == ""
+    assert mirror_of(Path("/workspace/train_tts-1")) == ""
     monkeypatch.setenv(CHECKPOINTS, "s3://bucket/runs?region=eu-west-1")
-    assert _mirror_of(Path("/workspace/train_tts-1")) == "s3://bucket/runs/train_tts-1?region=eu-west-1"
+    assert mirror_of(Path("/workspace/train_tts-1")) == "s3://bucket/runs/train_tts-1?region=eu-west-1"
 
 
 @pytest.mark.parametrize(
