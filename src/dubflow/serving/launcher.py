@@ -24,7 +24,9 @@ import httpx
 from dubflow.atomic import atomic_file
 from dubflow.errors import OurFault
 from dubflow.parallel import end_with_parent
+from dubflow.serving import guard
 from dubflow.serving.environment import Wheel, check_numpy, find_wheel, libpython, no_triton, why_not
+from dubflow.serving.guard import stubs_with
 from dubflow.serving.repository import slips_folder
 from dubflow.serving.settings import TritonSettings
 from dubflow.serving.slips import sweep_slips
@@ -52,6 +54,7 @@ class TritonServer:
         self._folder, self._settings = Path(folder).absolute(), settings or TritonSettings()
         self._prefix = shared_memory_prefix(self._folder)
         self._process: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
         self._ports = (0, 0, 0)
 
     @property
@@ -171,6 +174,14 @@ class TritonServer:
         started.wait()
         if failure:
             raise OurFault("serving.server_failed", f"Triton cannot be started: {failure[0]}.") from failure[0]
+        assert self._process is not None  # or there was a failure
+        self._guard = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(guard.__file__), str(self._process.pid)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
 
     def _command(self, wheel: Wheel, backends: Path, key: str) -> list[str]:
         http, grpc, metrics = self._ports
@@ -264,15 +275,7 @@ def free_ports(count: int) -> tuple[int, ...]:
 
 def stubs_of(prefix: str) -> list[int]:
     """Process ids of Python stubs whose shared memory has this prefix: it stands on their command line."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            command = path.read_bytes()
-        except OSError:
-            continue
-        if b"triton_python_backend_stub" in command and prefix.encode() in command:
-            found.append(int(path.parent.name))
-    return found
+    return list(stubs_with(prefix))
 
 
 def _end(process: int) -> None:
