@@ -188,17 +188,20 @@ def test_many_who_leave_at_once_do_not_kill_the_server(serving: Serving, job: Jo
 
 
 def test_segments_of_several_jobs_share_a_batch(serving: Serving, job: Job) -> None:
-    before = serving.control.statistics("diflow_denoiser", 1)
     (segment,) = job.segments
     jobs = [replace(longer(job), segments=(replace(segment, stop=segment.stop - less),)) for less in range(4)]
     engine = serving.engine()
-    spoken = engine.speak([engine.look(one) for one in jobs])
-    assert [len(one[0].waveform) for one in spoken] == [640 * one.segments[0].frames for one in jobs]
-    after = serving.control.statistics("diflow_denoiser", 1)
-    requests = after["inferences"] - before["inferences"]
-    assert requests == len(jobs)
+    executions = []
+    # On a busy machine each may be computed before the next one comes; then nothing waits that could share.
+    while len(executions) < 8 and not any(one < len(jobs) for one in executions):
+        before = serving.control.statistics("diflow_denoiser", 1)
+        spoken = engine.speak([engine.look(one) for one in jobs])
+        assert [len(one[0].waveform) for one in spoken] == [640 * one.segments[0].frames for one in jobs]
+        after = serving.control.statistics("diflow_denoiser", 1)
+        assert after["inferences"] - before["inferences"] == len(jobs)
+        executions.append(after["executions"] - before["executions"])
     # The first is alone; those that come while it is computed are one batch, though no two are of one length.
-    assert after["executions"] - before["executions"] < requests
+    assert min(executions) < len(jobs)
 
 
 def test_errors_cross_the_server_as_they_are(serving: Serving, in_process: DiflowEngine, job: Job) -> None:

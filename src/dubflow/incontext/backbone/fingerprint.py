@@ -32,5 +32,16 @@ def fingerprint(part: nn.Module) -> str:
 def _configuration(part: nn.Module) -> dict[str, Any]:
     config: Any = getattr(part, "config", {})
     stated = config.to_dict() if hasattr(config, "to_dict") else dict(config)
-    # Where a model was loaded from and by which release is no part of what it computes.
-    return {name: value for name, value in stated.items() if not name.startswith("_") and "version" not in name}
+    return _lasting(stated)
+
+
+def _lasting(stated: dict[Any, Any]) -> dict[str, Any]:
+    """Without where a model was loaded from, by which release, and what saving it notes: none of it is computed with.
+
+    The type of numbers is that of the tensors.
+    """
+    return {
+        str(name): _lasting(value) if isinstance(value, dict) else value
+        for name, value in stated.items()
+        if not str(name).startswith("_") and "version" not in str(name) and name not in ("architectures", "dtype")
+    }
