@@ -157,7 +157,7 @@ def test_a_refusal_repeats_nothing_that_was_sent(open_app: Api) -> None:
 
 def test_what_nobody_expected_gives_a_trace_and_no_stack(open_app: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
-        raise ValueError(f"{SECRET} in /root/secret/place.py")
+        raise ValueError(f"{SECRET} in /srv/secret/place.py")
 
     monkeypatch.setattr(type(open_app.parts.jobs), "get", broken)
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
