@@ -34,9 +34,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of a server of the starter; the tests below follow one another."""
     directory = tmp_path_factory.mktemp("serve")
     options = ServeOptions(model="starter", tuning=Tuning(watch=WatchSettings(deep_s=600)))
-    start_detached(plan_stack(directory, options, port=0, gateway=False), WITHIN_S, lambda _: None)
-    yield directory
-    stop_stack(directory, 30)
+    try:
+        start_detached(plan_stack(directory, options, port=0, gateway=False), WITHIN_S, lambda _: None)
+        yield directory
+    finally:
+        stop_stack(directory, 30)
 
 
 def until(directory: Path, what: Callable[[ServingState], bool]) -> ServingState:
