@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -168,54 +169,30 @@ class JobQueue:
         text = json.dumps(result, sort_keys=True, ensure_ascii=False, allow_nan=False)
         facts = {"engine": engine, "served_version": served_version, "clip_s": clip_s, "work_s": work_s}
 
-        def work(connection: Connection) -> Ending:
-            row = self._row(connection, lease)
-            if row is None:
-                return "lost"
-            if row["state"] != "running":
-                return _already(row["state"])
-            now = self.database.now_ms()
-            if row["cancel_asked"]:
-                return "cancelled" if end(connection, row, "cancelled", now) else "lost"
+        def work(connection: Connection, row: RowMapping, now: int) -> Ending:
             return "done" if end(connection, row, "done", now, result=text, **facts) else "lost"
 
-        return self.database.write(work, patience_s=WORKER_PATIENCE_S)
+        return self._leave(lease, work)
 
     def fail(self, lease: Lease, error: DubflowError) -> Ending:
         """End a try with an error: another try after a pause when it was our fault, else *failed*."""
 
-        def work(connection: Connection) -> Ending:
-            row = self._row(connection, lease)
-            if row is None:
-                return "lost"
-            if row["state"] != "running":
-                return _already(row["state"])
-            now = self.database.now_ms()
-            if row["cancel_asked"]:
-                return "cancelled" if end(connection, row, "cancelled", now) else "lost"
+        def work(connection: Connection, row: RowMapping, now: int) -> Ending:
             if error.retryable and row["attempts"] < self.attempts:
                 pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 4 ** (row["attempts"] - 1))
                 due = now + round(1000 * pause * random.uniform(0.75, 1.25))  # noqa: S311
                 return "again" if _wait_again(connection, row, due, now) else "lost"
             return "failed" if end(connection, row, "failed", now, error=error_text(error)) else "lost"
 
-        return self.database.write(work, patience_s=WORKER_PATIENCE_S)
+        return self._leave(lease, work)
 
     def give_back(self, lease: Lease) -> Ending:
         """Let another worker do a job that was begun; the try does not count."""
 
-        def work(connection: Connection) -> Ending:
-            row = self._row(connection, lease)
-            if row is None:
-                return "lost"
-            if row["state"] != "running":
-                return _already(row["state"])
-            now = self.database.now_ms()
-            if row["cancel_asked"]:
-                return "cancelled" if end(connection, row, "cancelled", now) else "lost"
+        def work(connection: Connection, row: RowMapping, now: int) -> Ending:
             return "again" if _wait_again(connection, row, now, now, attempts=row["attempts"] - 1) else "lost"
 
-        return self.database.write(work, patience_s=WORKER_PATIENCE_S)
+        return self._leave(lease, work)
 
     def take_back(self) -> None:
         """End leases that are over, as :meth:`lease` does on its way; for times when nobody asks for jobs."""
@@ -285,6 +262,22 @@ class JobQueue:
             return Beat(held=True, cancelled=bool(asked))
 
         return self.database.write(work, patience_s=patience_s)
+
+    def _leave(self, lease: Lease, work: Callable[[Connection, RowMapping, int], Ending]) -> Ending:
+        """End a lease by ``work``, unless it was lost or ended before, or the job's end had been asked for."""
+
+        def leaving(connection: Connection) -> Ending:
+            row = self._row(connection, lease)
+            if row is None:
+                return "lost"
+            if row["state"] != "running":
+                return _already(row["state"])
+            now = self.database.now_ms()
+            if row["cancel_asked"]:
+                return "cancelled" if end(connection, row, "cancelled", now) else "lost"
+            return work(connection, row, now)
+
+        return self.database.write(leaving, patience_s=WORKER_PATIENCE_S)
 
     def _row(self, connection: Connection, lease: Lease) -> RowMapping | None:
         """The job's row, if this lease was its last."""
