@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _STUB = b"triton_python_backend_stub"
-_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where the server's processes meet
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where the server's processes meet
 _GRACE_S, _LOOK_S = 3.0, 0.1
 
 
@@ -53,7 +53,7 @@ def _end(stubs: dict[int, list[str]]) -> None:
             os.kill(process, signal.SIGKILL)
         for word in command[2:]:
             if word.startswith("dubflow") and "/" not in word:
-                (_SHARED_MEMORY / word).unlink(missing_ok=True)
+                (SHARED_MEMORY / word).unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

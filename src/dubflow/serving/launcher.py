@@ -26,7 +26,7 @@ from dubflow.errors import OurFault
 from dubflow.parallel import end_with_parent
 from dubflow.serving import guard
 from dubflow.serving.environment import Wheel, check_numpy, find_wheel, libpython, no_triton, why_not
-from dubflow.serving.guard import stubs_with
+from dubflow.serving.guard import SHARED_MEMORY, stubs_with
 from dubflow.serving.repository import slips_folder
 from dubflow.serving.settings import TritonSettings
 from dubflow.serving.slips import sweep_slips
@@ -37,7 +37,6 @@ LOG_FILE = "triton.log"
 HTTP_HEADER = "triton-key"
 GRPC_HEADER = "triton-grpc-protocol-triton-key"
 _RESTRICTED = "inference,model-repository,model-config,shared-memory,statistics,trace,logging"
-_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where the server's processes meet
 _TRIES = 3
 _LOOK_S = 0.05
 
@@ -242,7 +241,7 @@ class TritonServer:
 
     def _sweep(self) -> None:
         """Remove what a server of this folder left behind that could not do so itself."""
-        for path in _SHARED_MEMORY.glob(f"{self._prefix}*"):
+        for path in SHARED_MEMORY.glob(f"{self._prefix}*"):
             path.unlink(missing_ok=True)
         sweep_slips(slips_folder(self.repository))
 
