@@ -1,0 +1,1 @@
+"""What can be known about a cluster's manifests, images and rules without a cluster."""
