@@ -189,7 +189,7 @@ def _denoised(
         order=settings.order,
         audio_positions=settings.audio_positions,
     )
-    step = _guided_pass(backbone, tokens, text, settings, guidance)
+    step = guided_pass(backbone, tokens, text, settings, guidance)
     moving = (~video_held)[:, :, None]
     for number, (sigma, after) in enumerate(pairwise(levels), start=1):
         velocity = step(tokens.with_targets(video, audio).at(float(sigma), 0.0 if audio_held else None))
@@ -201,10 +201,10 @@ def _denoised(
     return ClipLatents(video_latents(video, shape), audio)
 
 
-def _guided_pass(
+def guided_pass(
     backbone: Backbone, tokens: ContextTokens, text: GuidedText, settings: InferenceSettings, guidance: float
 ) -> Callable[[ContextTokens], Velocities]:
-    """One step's velocities, guidance included."""
+    """What gives one step's velocities of ``tokens``' targets, guidance included; references are not needed."""
     if guidance == 1 or text.avoided is None:
         return _pass(backbone, tokens, text.asked, settings)
     asked, avoided = text.asked, text.avoided

@@ -1,0 +1,160 @@
+"""What the data engine is put together from: values that pass between its steps, and Protocols for the steps.
+
+A switching clip shows one person who speaks one language, is silent, and speaks another. Each of its halves becomes the
+target of one pair; the context of that pair is the same half, re-spoken in the other half's language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Frames = NDArray[np.uint8]
+Waveform = NDArray[np.float32]
+Half = Literal[0, 1]
+HALVES: tuple[Half, Half] = (0, 1)
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What is said in one half: a text, its language, and the same in the other half's language."""
+
+    language: str
+    text: str
+    translation: str
+
+
+@dataclass(frozen=True)
+class PlannedClip:
+    """A switching clip that is to be made, as a prompt says it.
+
+    Attributes:
+        id: digest of the prompt's normalised content; equal prompts have equal ids.
+        prompt: what the model is told to make the clip.
+        halves: what is said in either half.
+        lineage: JSON of the prompt, as much of it as is wanted to make it again.
+    """
+
+    id: str
+    prompt: str
+    halves: tuple[Spoken, Spoken]
+    frames: int
+    speaker: str
+    lineage: Mapping[str, Any] = field(default_factory=dict)
+
+
+class PromptForms(Protocol):
+    """Says a planned clip, or a part of it, to the model."""
+
+    def respoken(self, planned: PlannedClip, half: Half, text: str, language: str) -> str:
+        """The prompt of the whole clip in which ``half`` says ``text`` in ``language`` and the other half its own."""
+
+    def single(self, planned: PlannedClip, text: str, language: str) -> str:
+        """The prompt of one half alone that says ``text``; what an adapter is trained with."""
+
+
+@dataclass(frozen=True, eq=False)
+class SwitchingClip:
+    """What a base made of a prompt.
+
+    Attributes:
+        frames: ``[F, H, W, 3]`` at 25 a second, F = 8k + 1. waveform: mono ``[N]`` from the first frame on.
+        lineage: seed, sampler settings, fingerprint of the base.
+    """
+
+    frames: Frames
+    waveform: Waveform
+    sample_rate: int
+    lineage: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Span:
+    """Frames ``start`` to ``stop`` of a clip."""
+
+    start: int
+    stop: int
+
+    @property
+    def frames(self) -> int:
+        """How many."""
+        return self.stop - self.start
+
+
+@dataclass(frozen=True)
+class Split:
+    """Where a switching clip is cut: two halves of 8k + 1 frames each that share no frame.
+
+    Attributes:
+        figures: of the cut (the silence's bounds, distance from where the prompt has the switch), for lineage.
+    """
+
+    first: Span
+    second: Span
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+    def of(self, half: Half) -> Span:
+        """Frames of one half."""
+        return (self.first, self.second)[half]
+
+
+class ClipMaker(Protocol):
+    """Makes switching clips."""
+
+    def make(self, planned: Sequence[PlannedClip], seeds: Sequence[int]) -> list[SwitchingClip]:
+        """One clip a prompt; an item hangs on its own prompt and seed alone."""
+
+
+class Splitter(Protocol):
+    """Finds where a clip is cut."""
+
+    def split(self, planned: PlannedClip, clip: SwitchingClip) -> Split:
+        """Cut in the middle of the silence.
+
+        Raises:
+            BadInput: with a typed reason where it cannot be cut; the engine tries another seed.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class MadePair:
+    """A pair as quality control sees it: clips at 25 frames a second, sound at ``sample_rate``, all of one length.
+
+    Attributes:
+        target: the untouched half. context: what the adapter will get. other: the clip's other half, untouched, which
+            speaks the context's language with the same voice.
+    """
+
+    target: SwitchingClip
+    context: SwitchingClip
+    other: SwitchingClip
+    target_said: str
+    target_language: str
+    context_said: str
+    context_language: str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What quality control finds of one pair: figures by name, and reasons against it that need no comparison."""
+
+    figures: Mapping[str, float]
+    reasons: tuple[str, ...] = ()
+
+
+class QualityControl(Protocol):
+    """Judges pairs. Figures are taken pair by pair, in shards; verdicts once all pairs of a run are known."""
+
+    @property
+    def id(self) -> str:
+        """Names checks, judges and thresholds; a part of the run's identity."""
+
+    def measure(self, pair: MadePair) -> Measured:
+        """Figures of one pair."""
+
+    def verdicts(self, figures: Sequence[Mapping[str, float]]) -> list[tuple[str, ...]]:
+        """Reasons against each of the pairs of a run, by thresholds or percentiles."""
