@@ -14,15 +14,15 @@ import numpy as np
 from dubflow.errors import BadInput, WrongUse
 from dubflow.faces.crops import crop_face
 from dubflow.faces.landmarks import MediaPipeLandmarker
+from dubflow.faces.lip_distance import lip_distance, quality_diversity
 from dubflow.faces.mouth import mouth_opening
+from dubflow.faces.mouth_aspect import mar_diversity, mouth_aspect
 from dubflow.faces.tracks import FaceTrack
 from dubflow.judging.card.functions import Answer, Measured, Unmeasured
 from dubflow.judging.card.items import BenchmarkItem, Subject
 from dubflow.judging.card.rows import JudgePin, Metric
 from dubflow.judging.catalogue import listing
 from dubflow.judging.identity import EmbeddedFace, identity_similarity
-from dubflow.judging.lip_distance import lip_distance, quality_diversity
-from dubflow.judging.mouth_aspect import mar_diversity, mouth_aspect
 from dubflow.judging.mouth_sync import mouth_sync
 from dubflow.judging.offline.looking import Nobody, Seen, look_at_both
 from dubflow.judging.picture import score_outside_face

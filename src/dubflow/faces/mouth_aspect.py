@@ -38,11 +38,11 @@ def insightface_lips(landmarks: NDArray[np.floating[Any]]) -> NDArray[np.floatin
     """Mesh points ``[F, 20, 2]`` nearest to InsightFace's points 52 to 71, of landmarks ``[F, 478, 2 or 3]``.
 
     Raises:
-        BadInput: ``judging.bad_landmarks``.
+        BadInput: ``faces.bad_landmarks``.
     """
     points = np.asarray(landmarks)
     if points.ndim != 3 or points.shape[1] != POINTS or points.shape[2] not in (2, 3):
-        raise BadInput("judging.bad_landmarks", f"Landmarks are [F, {POINTS}, 3], not {list(points.shape)}.")
+        raise BadInput("faces.bad_landmarks", f"Landmarks are [F, {POINTS}, 3], not {list(points.shape)}.")
     lips = np.empty((len(points), 20, 2), points.dtype)
     lips[:, np.array(_IN_68_ORDER) - FIRST_LIP_POINT] = points[:, MESH_TO_68[48:], :2]
     return lips
@@ -52,11 +52,11 @@ def paper_mar(lips: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Equation 5 to the letter, ``[F]``, of InsightFace's points 52 to 71 ``[F, 20, 2]``; NaN where absent.
 
     Raises:
-        BadInput: ``judging.bad_landmarks``.
+        BadInput: ``faces.bad_landmarks``.
     """
     points = np.asarray(lips, dtype=np.float64)
     if points.ndim != 3 or points.shape[1:] != (20, 2):
-        raise BadInput("judging.bad_landmarks", f"Lips are [F, 20, 2], not {list(points.shape)}.")
+        raise BadInput("faces.bad_landmarks", f"Lips are [F, 20, 2], not {list(points.shape)}.")
     over, under = (
         np.linalg.norm(points[:, a - FIRST_LIP_POINT] - points[:, b - FIRST_LIP_POINT], axis=1)
         for a, b in ((55, 61), (52, 58))
@@ -68,7 +68,7 @@ def mouth_aspect(landmarks: Floats, kind: MarKind = "geometric") -> NDArray[np.f
     """MAR ``[F]`` of landmarks float32 ``[F, 478, 3]``; NaN where no face was found.
 
     Raises:
-        BadInput: ``judging.bad_landmarks``.
+        BadInput: ``faces.bad_landmarks``.
     """
     lips = insightface_lips(landmarks)
     if kind == "paper":
@@ -81,10 +81,10 @@ def mar_diversity(aspect: NDArray[np.floating[Any]]) -> float | None:
     """Equation 6: standard deviation over the frames ``[F]`` with a face (divided by their number); None without one.
 
     Raises:
-        BadInput: ``judging.bad_curve``.
+        BadInput: ``faces.bad_curve``.
     """
     curve = np.asarray(aspect, dtype=np.float64)
     if curve.ndim != 1:
-        raise BadInput("judging.bad_curve", f"A curve of the mouth has one value a frame, not {list(curve.shape)}.")
+        raise BadInput("faces.bad_curve", f"A curve of the mouth has one value a frame, not {list(curve.shape)}.")
     seen = curve[np.isfinite(curve)]
     return float(seen.std()) if seen.size else None

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from dubflow.errors import BadInput
 from dubflow.faces.geometry import apply, box_of, similarity
 from dubflow.faces.indices import STABLE
-from dubflow.judging.mouth_aspect import insightface_lips
+from dubflow.faces.mouth_aspect import insightface_lips
 
 Floats = NDArray[np.float32]
 
@@ -27,12 +27,12 @@ def lip_distance(reference: Floats, generated: Floats) -> float | None:
     """LMD of landmarks float32 ``[F, 478, 3]`` each, in diagonals of the face box; None where no frame shows both.
 
     Raises:
-        BadInput: ``judging.bad_landmarks``; ``judging.unequal_lengths`` for other numbers of frames.
+        BadInput: ``faces.bad_landmarks``; ``faces.unequal_lengths`` for other numbers of frames.
     """
     true, other = insightface_lips(reference), insightface_lips(generated)
     if len(true) != len(other):
         raise BadInput(
-            "judging.unequal_lengths", f"{len(true)} and {len(other)} frames are not on one clock.", "Trim one."
+            "faces.unequal_lengths", f"{len(true)} and {len(other)} frames are not on one clock.", "Trim one."
         )
     both = np.isfinite(reference).all(axis=(1, 2)) & np.isfinite(generated).all(axis=(1, 2))
     distances = [
@@ -46,10 +46,10 @@ def quality_diversity(distance: float, diversity: float) -> float:
     """QD, equation 7: LMD times the diversity of MAR.
 
     Raises:
-        BadInput: ``judging.not_finite`` for what neither can be.
+        BadInput: ``faces.not_finite`` for what neither can be.
     """
     if not (np.isfinite(distance) and np.isfinite(diversity) and min(distance, diversity) >= 0):
-        raise BadInput("judging.not_finite", f"{distance} and {diversity} are no distance and no deviation.")
+        raise BadInput("faces.not_finite", f"{distance} and {diversity} are no distance and no deviation.")
     return distance * diversity
 
 

@@ -1,4 +1,4 @@
-"""Measures of the face from landmarks: MAR, LMD, QD, and identity on embeddings."""
+"""Measures of the lips from landmarks: MAR, LMD, QD."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from dubflow.faces.indices import (
     OUTER_EYE_CORNERS,
     UPPER_LIP_INNER,
 )
-from dubflow.judging.identity import EmbeddedFace, identity_similarity
-from dubflow.judging.lip_distance import lip_distance, quality_diversity
-from dubflow.judging.mouth_aspect import insightface_lips, mar_diversity, mouth_aspect, paper_mar
+from dubflow.faces.lip_distance import lip_distance, quality_diversity
+from dubflow.faces.mouth_aspect import insightface_lips, mar_diversity, mouth_aspect, paper_mar
 
 FRAMES = 12
 
@@ -120,41 +119,17 @@ def test_quality_diversity() -> None:
     for pair in ((float("nan"), 1.0), (-0.1, 1.0)):
         with pytest.raises(BadInput) as caught:
             quality_diversity(*pair)
-        assert caught.value.code == "judging.not_finite"
+        assert caught.value.code == "faces.not_finite"
 
 
 def test_what_cannot_be_judged() -> None:
     cases = (
-        (lambda: mouth_aspect(np.zeros((3, 468, 3), np.float32)), "judging.bad_landmarks"),
-        (lambda: paper_mar(np.zeros((3, 12, 2))), "judging.bad_landmarks"),
-        (lambda: mar_diversity(np.zeros((3, 2))), "judging.bad_curve"),
-        (lambda: lip_distance(head(0, 3), head(0, 4)), "judging.unequal_lengths"),
-        (lambda: identity_similarity(np.zeros((0, 4)), np.ones((1, 4))), "judging.nothing_to_judge"),
-        (lambda: identity_similarity(np.ones((2, 3)), np.ones((1, 4))), "judging.bad_vectors"),
-        (lambda: identity_similarity(np.ones(3), np.ones((2, 3))), "judging.bad_vectors"),
+        (lambda: mouth_aspect(np.zeros((3, 468, 3), np.float32)), "faces.bad_landmarks"),
+        (lambda: paper_mar(np.zeros((3, 12, 2))), "faces.bad_landmarks"),
+        (lambda: mar_diversity(np.zeros((3, 2))), "faces.bad_curve"),
+        (lambda: lip_distance(head(0, 3), head(0, 4)), "faces.unequal_lengths"),
     )
     for call, code in cases:
         with pytest.raises(BadInput) as caught:
             call()
         assert caught.value.code == code
-
-
-def test_identity_of_embeddings() -> None:
-    rng = np.random.default_rng(0)
-    person, stranger = rng.normal(size=(2, 64))
-    takes = person + 0.2 * rng.normal(size=(9, 64))
-    assert identity_similarity(np.tile(person, (4, 1)), 3 * person[None]) == pytest.approx(1)
-    same, other = identity_similarity(takes[:4], takes[4:]), identity_similarity(stranger[None], takes)
-    assert same > 0.9 > 0.5 > other
-    noisier = [identity_similarity(person + gain * rng.normal(size=(50, 64)), takes) for gain in (0, 0.5, 1, 3)]
-    assert noisier == sorted(noisier, reverse=True)
-
-
-def test_the_stand_in_says_what_it_is() -> None:
-    encoder = EmbeddedFace()
-    assert encoder.id.startswith("standin-")
-    rng = np.random.default_rng(1)
-    one, other = (np.kron(rng.integers(0, 255, (8, 8, 3)), np.ones((8, 8, 1))).astype(np.uint8) for _ in range(2))
-    vectors = encoder.embed(np.stack([one, one, other]))
-    assert identity_similarity(vectors[:1], vectors[1:2]) == pytest.approx(1)
-    assert identity_similarity(vectors[2:], vectors[:1]) < 0.8
