@@ -13,48 +13,12 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from dubflow.incontext.pairs.prompts.structure import Prompt
+
 Frames = NDArray[np.uint8]
 Waveform = NDArray[np.float32]
 Half = Literal[0, 1]
 HALVES: tuple[Half, Half] = (0, 1)
-
-
-@dataclass(frozen=True)
-class Spoken:
-    """What is said in one half: a text, its language, and the same in the other half's language."""
-
-    language: str
-    text: str
-    translation: str
-
-
-@dataclass(frozen=True)
-class PlannedClip:
-    """A switching clip that is to be made, as a prompt says it.
-
-    Attributes:
-        id: digest of the prompt's normalised content; equal prompts have equal ids.
-        prompt: what the model is told to make the clip.
-        halves: what is said in either half.
-        lineage: JSON of the prompt, as much of it as is wanted to make it again.
-    """
-
-    id: str
-    prompt: str
-    halves: tuple[Spoken, Spoken]
-    frames: int
-    speaker: str
-    lineage: Mapping[str, Any] = field(default_factory=dict)
-
-
-class PromptForms(Protocol):
-    """Says a planned clip, or a part of it, to the model."""
-
-    def respoken(self, planned: PlannedClip, half: Half, text: str, language: str) -> str:
-        """The prompt of the whole clip in which ``half`` says ``text`` in ``language`` and the other half its own."""
-
-    def single(self, planned: PlannedClip, text: str, language: str) -> str:
-        """The prompt of one half alone that says ``text``; what an adapter is trained with."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,14 +69,22 @@ class Split:
 class ClipMaker(Protocol):
     """Makes switching clips."""
 
-    def make(self, planned: Sequence[PlannedClip], seeds: Sequence[int]) -> list[SwitchingClip]:
-        """One clip a prompt; an item hangs on its own prompt and seed alone."""
+    @property
+    def id(self) -> str:
+        """Names how clips are made, the base apart; a part of the identity of what comes of them."""
+
+    def make(self, prompts: Sequence[Prompt], seeds: Sequence[int]) -> Sequence[SwitchingClip]:
+        """One clip a prompt, of ``prompt.clip_frames`` frames; an item hangs on its own prompt and seed alone."""
 
 
 class Splitter(Protocol):
     """Finds where a clip is cut."""
 
-    def split(self, planned: PlannedClip, clip: SwitchingClip) -> Split:
+    @property
+    def id(self) -> str:
+        """Names how clips are cut; a part of the identity of what comes of them."""
+
+    def split(self, prompt: Prompt, clip: SwitchingClip) -> Split:
         """Cut in the middle of the silence.
 
         Raises:
