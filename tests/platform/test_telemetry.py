@@ -58,12 +58,26 @@ def test_a_training_is_seen_by_its_log_and_checkpoints(run: Path, tmp_path: Path
     assert found["dubflow_training_loss", f"validation,{name}"] == 8.0
     assert found["dubflow_training_learning_rate", name] == 5e-4
     assert found["dubflow_training_steps_per_second", name] == 2.0
+    assert found["dubflow_training_finished", name] == 0
     assert found["dubflow_training_checkpoint_timestamp_seconds", name] == 1_000_025
     # A run that was killed while it logged is told as far as it went.
     with (run / "logs" / "metrics.jsonl").open("a") as log:
         log.write('{"step": 150, "train/lo')
     assert told(tmp_path / "work") == {**found, **told(tmp_path / "work")}
     assert told(tmp_path / "work")["dubflow_training_step", name] == 100
+
+
+def test_a_result_ends_a_training_and_old_ones_are_not_told_of_for_ever(run: Path, tmp_path: Path) -> None:
+    (run / "model").mkdir()
+    for number in range(60):
+        log = FolderLog(run.parent / f"run-{number:02d}" / "logs")
+        log.metrics({"train/loss": 1.0}, 1)
+        os.utime(log.root / "metrics.jsonl", (1_000_000 + number, 1_000_000 + number))
+    found = told(tmp_path / "work")
+    runs = [labels for name, labels in found if name == "dubflow_training_step"]
+    assert sorted(runs) == sorted(["trainings/dubber", *(f"trainings/run-{number:02d}" for number in range(11, 60))])
+    assert found["dubflow_training_finished", "trainings/dubber"] == 1
+    assert found["dubflow_training_finished", "trainings/run-59"] == 0
 
 
 def test_verdicts_are_counted_once_and_what_is_none_is_passed_over(tmp_path: Path) -> None:

@@ -22,9 +22,8 @@ def metrics(
         str | None, typer.Option(help="MLflow's database; DUBFLOW_MLFLOW_URI, else mlflow.db of the workspace.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write a file for node_exporter's textfile collector.")] = None,
-    listen: Annotated[
-        int | None, typer.Option(help="Answer GET /metrics on this port of 127.0.0.1 until Ctrl-C.")
-    ] = None,
+    listen: Annotated[int | None, typer.Option(help="Answer GET /metrics on this port of --host until Ctrl-C.")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; within a pod 0.0.0.0.")] = "127.0.0.1",
     as_json: Json = False,
 ) -> None:
     """Metrics of trainings, the gate's verdicts and the registry, from what they leave behind.
@@ -40,7 +39,7 @@ def metrics(
         raise WrongUse("cli.wrong_use", f"{folder} is no folder.", "See `dubflow metrics --help`.")
     workspace = Workspace(folder, store_of(registry, folder / "run"))
     if listen is not None:
-        _listen(workspace, listen)
+        _listen(workspace, host, listen)
         return
     text = exposition(workspace.collect())[0].decode()
     if out is not None:
@@ -57,18 +56,18 @@ def metrics(
     emit({"out": None if out is None else str(out), "samples": samples}, as_json, human)
 
 
-def _listen(workspace: Workspace, port: int) -> None:
+def _listen(workspace: Workspace, host: str, port: int) -> None:
     from prometheus_client import CollectorRegistry, start_http_server
 
     registry = CollectorRegistry()
     registry.register(workspace)
     try:
-        server, thread = start_http_server(port, "127.0.0.1", registry)
+        server, thread = start_http_server(port, host, registry)
     except OSError as error:
         raise OurFault(
-            "cli.port_taken", f"127.0.0.1:{port} cannot be listened on: {error.strerror}.", "Take another port."
+            "cli.port_taken", f"{host}:{port} cannot be listened on: {error.strerror}.", "Take another port."
         ) from error
-    typer.echo(f"http://127.0.0.1:{server.server_port}/metrics", err=True)
+    typer.echo(f"http://{host}:{server.server_port}/metrics", err=True)
     try:
         thread.join()
     finally:

@@ -25,6 +25,7 @@ class Metric:
     Attributes:
         place: which process counts it; ``scrape``: computed when somebody asks.
         buckets: upper bounds of a histogram.
+        begins: values of the only label that are counted from zero on, so that the first of them is seen as a rise.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Metric:
     labels: tuple[str, ...] = ()
     place: Place = "gateway"
     buckets: tuple[float, ...] = ()
+    begins: tuple[str, ...] = ()
 
     @property
     def unit(self) -> str:
@@ -57,7 +59,10 @@ METRICS: tuple[Metric, ...] = (
     Metric("dubflow_queue_jobs", "gauge", "Jobs that wait.", place="scrape"),
     Metric("dubflow_queue_oldest_seconds", "gauge", "Age of the oldest job that waits; 0 without one.", place="scrape"),
     Metric("dubflow_jobs", "gauge", "Jobs in the database, by state.", ("state",), place="scrape"),
-    Metric("dubflow_job_attempts_total", "counter", "Attempts at jobs that ended, by how.", ("outcome",), "worker"),
+    Metric("dubflow_job_attempts_total", "counter", "Attempts at jobs that ended, by how.", ("outcome",), "worker",
+           begins=("done", "failed", "cancelled", "again", "lost")),
+    Metric("dubflow_job_faults_total", "counter", "Jobs that failed for good by our fault, not their request's.", (),
+           "worker"),
     Metric("dubflow_job_seconds", "histogram", "Time of an attempt, from lease to end.", ("outcome",), "worker", _SLOW),
     Metric("dubflow_job_wait_seconds", "histogram", "Time from submission to the first lease.", (), "worker", _SLOW),
     Metric("dubflow_dubbed_clip_seconds_total", "counter", "Length of the clips that were dubbed.", (), "worker"),

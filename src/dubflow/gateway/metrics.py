@@ -63,6 +63,8 @@ class Meters:
                 made = (Counter if one.kind == "counter" else Gauge)(
                     one.name, one.meaning, one.labels, registry=self.registry
                 )
+            for value in one.begins:
+                made.labels(value)
             self._meters[one.name] = made
 
     def count(self, name: str, amount: float = 1, *, trace: str | None = None, **labels: str) -> None:

@@ -21,7 +21,12 @@ _STATES = ("queued", "running", "done", "failed", "cancelled", "expired")
 
 def looked_up(jobs: JobStore, folder: Path) -> list[Family]:
     """Families of the table's place ``scrape``; what cannot be read now is left out, and Prometheus shows a gap."""
-    return [*_queue(jobs), *_served(folder), *_drift(folder)]
+    return [*_queue(jobs), *looked_up_here(folder)]
+
+
+def looked_up_here(folder: Path) -> list[Family]:
+    """Those of them that stand in the state folder: what is served, and drift."""
+    return [*_served(folder), *_drift(folder)]
 
 
 def _queue(jobs: JobStore) -> list[Family]:

@@ -64,6 +64,9 @@ class GatewaySettings(BaseSettings):
     lease_s: float = Field(30.0, gt=0, description="A worker that is silent for so long has lost its job.")
     attempts: int = Field(3, ge=1, description="Of a job, before it counts as failed.")
     retention_days: float = Field(7.0, gt=0, description="How long clips and results are kept.")
+    worker_metrics_port: int | None = Field(
+        None, gt=0, le=65535, description="Of a worker's own /metrics on `host`; without, the gateway tells of workers."
+    )
 
     # Webhooks.
     webhook_secret: SecretStr | None = Field(None, description="Signs webhooks; made in the state folder without.")

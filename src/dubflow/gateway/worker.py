@@ -34,6 +34,7 @@ from dubflow.gateway.settings import GatewaySettings, load_settings
 from dubflow.gateway.tables import migrate
 from dubflow.gateway.uploads import UploadStore
 from dubflow.gateway.webhooks import Webhooks, webhook_secret
+from dubflow.gateway.worker_metrics import told_by_itself
 from dubflow.locking import alone_in
 from dubflow.storage import Objects
 
@@ -153,7 +154,11 @@ def serve(
         def beat() -> None:
             meters.set("dubflow_worker_seen_timestamp_seconds", time.time(), worker=worker.name)
 
-        stack.enter_context(Publisher(meters, settings.state, beat=beat))
+        port = settings.worker_metrics_port
+        if port is None:
+            stack.enter_context(Publisher(meters, settings.state, beat=beat))
+        else:
+            stack.enter_context(told_by_itself(meters, settings.state, (settings.host, port), beat))
         stack.enter_context(Housekeeping(queue, webhooks, retention))
         _log.info("worker ready", extra={"worker": worker.name})
         attempts = worker.run(once=once)

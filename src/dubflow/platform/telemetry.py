@@ -36,6 +36,7 @@ TABLE: tuple[Metric, ...] = (
     Metric("dubflow_training_logged_timestamp_seconds", "gauge", "When a run last logged anything.", ("run",)),
     Metric("dubflow_training_checkpoint_timestamp_seconds", "gauge", "When its newest checkpoint was written.",
            ("run",)),
+    Metric("dubflow_training_finished", "gauge", "1 once its result is there, 0 before.", ("run",)),
     Metric("dubflow_gate_verdicts", "gauge", "Verdicts in the workspace, by decision.", ("decision",)),
     Metric("dubflow_gate_last_timestamp_seconds", "gauge", "When the newest of them was made."),
     Metric("dubflow_champion_version", "gauge", "Version of the champion in the registry.", ("model",)),
@@ -49,6 +50,9 @@ _DEPTH = 6
 _CHECKPOINT = re.compile(r"step-(\d{8})\.safetensors")
 _FORMAT = b'"dubflow.verdict/'
 _MOST_BYTES = 2**22
+_MOST_RUNS = 50
+"""Trainings that are told of, those that logged last: a workspace keeps all it ever had, Prometheus must not."""
+_RESULT = "model"
 
 Samples = dict[str, list[tuple[dict[str, str], float]]]
 
@@ -64,11 +68,14 @@ class Workspace:
         """Families as they are now; what cannot be read is left out."""
         samples: Samples = {one.name: [] for one in TABLE}
         verdicts: dict[str, Verdict] = {}
+        logs: list[tuple[float, Path]] = []
         for path in _files(self.folder):
             if path.name == LOG and path.parent.name == "logs":
-                _training(path, self.folder, samples)
+                logs.append((_written(path), path))
             elif path.suffix == ".json" and (verdict := _verdict(path)) is not None:
                 verdicts[verdict.digest] = verdict  # copies of one verdict are one
+        for _, path in sorted(sorted(logs)[-_MOST_RUNS:], key=lambda one: one[1]):
+            _training(path, self.folder, samples)
         _gate(verdicts.values(), samples)
         if self.store is not None and not self.store.is_new:
             _registry(self.store, samples)
@@ -85,6 +92,13 @@ def _files(folder: Path) -> Iterator[Path]:
         kept = len(here.parts) - base < _DEPTH
         folders[:] = [one for one in sorted(folders) if kept and not one.startswith(".") and one != "mlflow-artifacts"]
         yield from (here / name for name in sorted(names))
+
+
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _training(log: Path, workspace: Path, samples: Samples) -> None:
@@ -106,6 +120,7 @@ def _training(log: Path, workspace: Path, samples: Samples) -> None:
     if logged.get("train/rate"):
         samples["dubflow_training_learning_rate"].append((labels, list(logged["train/rate"].values())[-1]))
     samples["dubflow_training_logged_timestamp_seconds"].append((labels, written))
+    samples["dubflow_training_finished"].append((labels, float((run / _RESULT).is_dir())))
     checkpoints = _checkpoints(run)
     if checkpoints:
         samples["dubflow_training_checkpoint_timestamp_seconds"].append((labels, checkpoints[-1][1]))

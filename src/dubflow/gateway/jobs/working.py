@@ -166,7 +166,10 @@ class Worker:
         error = watch.refusal or error
         if error.code.startswith("gateway.consent_") or error.code == "gateway.no_consent":
             self.meters.count("dubflow_consent_refusals_total", code=error.code)
-        return self.queue.fail(lease, error)
+        ending = self.queue.fail(lease, error)
+        if ending == "failed" and isinstance(error, OurFault):
+            self.meters.count("dubflow_job_faults_total")
+        return ending
 
     def _tidy(self, lease: Lease) -> None:
         """Remove what came to nothing; what is missed here is doomed anyway."""
