@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dubflow.errors import WrongUse
 from dubflow.incontext.pairs.prompts.structure import Prompt
 
 Frames = NDArray[np.uint8]
 Waveform = NDArray[np.float32]
 Half = Literal[0, 1]
+ContextRole = Literal["inpainted", "merged"]
 HALVES: tuple[Half, Half] = (0, 1)
 
 
@@ -93,21 +95,59 @@ class Splitter(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class GeneratedHalf:
+    """A half as the base generated it, untouched: its lips follow its sound. The only kind that may be a target.
+
+    Attributes:
+        frames: ``[F, H, W, 3]`` at 25 a second, F = 8k + 1. waveform: mono, as long to the sample.
+    """
+
+    frames: Frames
+    waveform: Waveform
+    sample_rate: int
+    role: ClassVar[Literal["generated"]] = "generated"
+
+
+@dataclass(frozen=True, eq=False)
+class ContextHalf:
+    """A half re-spoken, for a context alone.
+
+    Attributes:
+        role: inpainted, sound and lips of one pass; merged, the sound of one and the lips of another.
+    """
+
+    frames: Frames
+    waveform: Waveform
+    sample_rate: int
+    role: ContextRole
+
+
+@dataclass(frozen=True, eq=False)
 class MadePair:
-    """A pair as quality control sees it: clips at 25 frames a second, sound at ``sample_rate``, all of one length.
+    """A pair as quality control sees it; its clips are of one length.
 
     Attributes:
         target: the untouched half. context: what the adapter will get. other: the clip's other half, untouched, which
-            speaks the context's language with the same voice.
+            speaks the context's language with the same voice; of its own length.
     """
 
-    target: SwitchingClip
-    context: SwitchingClip
-    other: SwitchingClip
+    target: GeneratedHalf
+    context: ContextHalf
+    other: GeneratedHalf
     target_said: str
     target_language: str
     context_said: str
     context_language: str
+
+    def __post_init__(self) -> None:
+        # Sound and lips of a merged clip do not belong together: learnt as a target, they would teach just that.
+        roles = (self.target.role, self.context.role)
+        if roles[0] != "generated" or roles[1] not in ("inpainted", "merged"):
+            raise WrongUse(
+                "incontext.pair_roles",
+                f"A pair goes from a re-spoken half to one as it was generated, not from {roles[1]} to {roles[0]}.",
+                "Merged and inpainted clips are context only.",
+            )
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from dubflow.atomic import write_json, write_text
 from dubflow.config import Strict
@@ -53,9 +53,20 @@ class PairRow(Strict):
     target_language: str | None = Field(None, description="ISO 639-1; None where unknown.")
     speaker: str | None = Field(None, description="Unique within the set; None where unknown.")
     split: Split | None = None
-    lineage: dict[str, Any] = Field(default_factory=dict, description="From what it was made, down to the prompt.")
+    lineage: dict[str, Any] = Field(
+        default_factory=dict,
+        description="From what it was made, down to the prompt. `roles` says what became of the clips: a target is "
+        "generated; a context inpainted, or merged of two passes.",
+    )
     qc: dict[str, float] = Field(default_factory=dict, description="Figures of the quality checks, by name.")
     rejected: tuple[str, ...] = Field((), description="Why it is not to be trained on; empty for a good pair.")
+
+    @model_validator(mode="after")
+    def _target_is_as_generated(self) -> Self:
+        roles = self.lineage.get("roles")
+        if isinstance(roles, dict) and roles.get("target") != "generated":
+            raise ValueError(f"a clip that is {roles.get('target')} can be a context only; targets are as generated")
+        return self
 
     @property
     def files(self) -> tuple[PairFile, ...]:
