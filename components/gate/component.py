@@ -4,7 +4,7 @@ from kfp import dsl
 
 from components.place import IMAGES, Place
 
-PLACE = Place(image="data")
+PLACE = Place(image="data", signs=True)
 
 
 @dsl.component(base_image=IMAGES[PLACE.image], install_kfp_package=False)

@@ -4,7 +4,7 @@ from kfp import dsl
 
 from components.place import IMAGES, Place
 
-PLACE = Place(image="data", cached=False)
+PLACE = Place(image="data", cached=False, signs=True)
 
 
 @dsl.component(base_image=IMAGES[PLACE.image], install_kfp_package=False)

@@ -57,6 +57,12 @@ def test_its_command_is_the_one_that_runs_here() -> None:
     assert "--standalone" in launcher_of(1, 2)
 
 
+def test_without_an_image_of_its_own_it_takes_the_runtimes(errors_of: Any) -> None:
+    job = train_job(WORDS, nodes=2, devices=4, settings=TrainJobSettings(image=""))
+    assert "image" not in job["spec"]["trainer"]
+    assert errors_of(job) == []
+
+
 def test_keys_to_the_storage_stay_in_their_secret(errors_of: Any) -> None:
     words = [*WORDS, "--mirror", "s3://bucket/runs/a"]
     job = train_job(words, nodes=2, devices=4, settings=TrainJobSettings(storage_secret="keys"))

@@ -40,6 +40,10 @@ def run(
     parameter: Annotated[
         list[str] | None, typer.Option("--parameter", "-p", help="NAME=VALUE; repeatable. Lists as JSON.")
     ] = None,
+    daily: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Parameter that gets today's number: days since 1970-01-01, by UTC."),
+    ] = None,
     home: Home = HOME,
     follow: Annotated[bool, typer.Option("--follow", help="On a cluster, wait for the end; here that is so.")] = False,
     as_json: Json = False,
@@ -58,7 +62,10 @@ def run(
         emit(answer, as_json, lambda console: print_table(console, "", ("pipeline", "what it does"), rows))
         return
     definition = read_pipeline(pipeline)
-    arguments = definition.arguments(dict(_pair(one) for one in parameter or ()))
+    given = dict(_pair(one) for one in parameter or ())
+    if daily is not None:
+        given = {daily: str(_today()), **given}
+    arguments = definition.arguments(given)
     if dry_run:
         from dubflow.platform.pipelines.parity import ignored_here
 
@@ -156,6 +163,12 @@ def resume(run_id: RunId, home: Home = HOME, as_json: Json = False) -> None:
 
         record = resume_local(run_id, home, to_standard_error)
     _answer(record, home, as_json)
+
+
+def _today() -> int:
+    from datetime import UTC, date, datetime
+
+    return (datetime.now(UTC).date() - date(1970, 1, 1)).days
 
 
 def _pair(text: str) -> tuple[str, str]:

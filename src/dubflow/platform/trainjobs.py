@@ -30,9 +30,9 @@ class TrainJobSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="DUBFLOW_TRAINJOB_", extra="ignore", frozen=True)
 
-    namespace: str = Field("dubflow", description="Where jobs are made.")
+    namespace: str = Field("dubflow-training", description="Where jobs are made.")
     runtime: str = Field("dubflow-torch", description="ClusterTrainingRuntime that they are made from.")
-    image: str = Field("dubflow/train-python:0.1.0", description="With its digest, in production.")
+    image: str = Field("dubflow/train-python:0.1.0", description="Where empty, the runtime's own.")
     claim: str = Field("dubflow-workspace", description="Claim that every node mounts at /workspace.")
     queue: str = Field("", description="Local queue of Kueue; none where empty.")
     cpu: str = Field("8", description="Of a node.")
@@ -87,7 +87,7 @@ def train_job(
         "spec": {
             "runtimeRef": {"apiGroup": GROUP, "kind": "ClusterTrainingRuntime", "name": settings.runtime},
             "trainer": {
-                "image": settings.image,
+                **({"image": settings.image} if settings.image else {}),
                 "command": command,
                 "numNodes": nodes,
                 "numProcPerNode": devices,

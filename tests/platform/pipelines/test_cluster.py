@@ -50,6 +50,28 @@ def test_a_cluster_without_gpus_is_asked_for_none() -> None:
     assert len(list(yaml.safe_load_all(kept))) == 2, "limits of time and claims are in the second document"
 
 
+def test_each_image_may_be_named_as_a_whole() -> None:
+    whole = {name: f"registry.example/{name}@sha256:{digit * 64}" for name, digit in (("data", "1"), ("train", "2"))}
+    settings = ClusterSettings(images="elsewhere", data_image=whole["data"], train_image=whole["train"])
+    documents = list(yaml.safe_load_all(cluster_form(read_pipeline("train-dubber").text, settings)))
+    used = {one["container"]["image"] for one in documents[0]["deploymentSpec"]["executors"].values()}
+    assert used == set(whole.values())
+
+
+def test_a_token_in_a_file_is_read_again_for_every_client(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    with serving(FakeKfp(token="secret")) as guarded:
+        settings = settings_of(guarded, token_file=token)
+        with pytest.raises(WrongUse, match="no_token"):
+            submit(read_pipeline("evaluate"), {"model": "x"}, tmp_path, settings=settings)
+        token.write_text("stale\n")
+        with pytest.raises(WrongUse, match="not_allowed"):
+            submit(read_pipeline("evaluate"), {"model": "x"}, tmp_path, settings=settings)
+        token.write_text("secret\n")
+        record = submit(read_pipeline("evaluate"), {"model": "x"}, tmp_path, settings=settings, say=lambda line: None)
+        assert record.remote == "r1"
+
+
 def test_what_becomes_of_it_is_asked_there(fake: FakeKfp, tmp_path: Path) -> None:
     settings, definition = settings_of(fake), read_pipeline("release")
     record = submit(definition, {"model": "s3://bucket/model"}, tmp_path, settings=settings, say=lambda line: None)

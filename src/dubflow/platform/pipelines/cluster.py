@@ -44,11 +44,15 @@ class ClusterSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="DUBFLOW_KFP_", extra="ignore", frozen=True)
 
     host: str = Field("", description="URL of the Kubeflow Pipelines API.")
-    namespace: str = Field("dubflow", description="Of the runs, on an installation for several users.")
+    namespace: str = Field("dubflow-training", description="Of the runs, on an installation for several users.")
     token: str = Field("", description="Bearer token; none where empty.")
+    token_file: Path | None = Field(None, description="File with the token, as a cluster mounts it for a pod.")
     experiment: str = Field("dubflow", description="That runs are gathered under.")
     images: str = Field("", description="Registry and path before the images' names; none where empty.")
     tag: str = Field("", description="Tag or digest (sha256:…) of the images; the release's own where empty.")
+    data_image: str = Field("", description="The image as a whole, such as REGISTRY/NAME@sha256:…; by the two above.")
+    train_image: str = Field("", description="As data_image.")
+    serve_image: str = Field("", description="As data_image.")
     gpus: bool = Field(True, description="False: steps ask for none.")
     service_account: str = Field("dubflow-pipeline", description="That steps run as.")
     poll_s: float = Field(5.0, gt=0, description="Seconds between looks at a run that is followed.")
@@ -158,6 +162,8 @@ def _image(neutral: str, settings: ClusterSettings) -> str:
     if found is None:
         return neutral
     name, tag = found[1], settings.tag or found[2]
+    if whole := getattr(settings, f"{name}_image", ""):
+        return str(whole)
     place = f"{settings.images.rstrip('/')}/" if settings.images else "dubflow/"
     return f"{place}{name}{'@' if tag.startswith('sha256:') else ':'}{tag}"
 
@@ -208,9 +214,21 @@ def _client(settings: ClusterSettings) -> Any:
         from kfp import client
     except ImportError as error:
         raise missing_extra("kfp") from error
-    return _asked(
-        lambda: client.Client(host=settings.host, namespace=settings.namespace, existing_token=settings.token or None)
-    )
+    token = _token(settings)
+    return _asked(lambda: client.Client(host=settings.host, namespace=settings.namespace, existing_token=token or None))
+
+
+def _token(settings: ClusterSettings) -> str:
+    if settings.token_file is None:
+        return settings.token
+    try:
+        return settings.token_file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise WrongUse(
+            "platform.no_token",
+            f"{settings.token_file} cannot be read: {error.strerror}.",
+            "See DUBFLOW_KFP_TOKEN_FILE.",
+        ) from error
 
 
 def _asked(question: Callable[[], Any]) -> Any:
