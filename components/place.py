@@ -21,7 +21,7 @@ STORAGE = "dubflow-storage"
 SETTINGS = "dubflow-pipelines"
 """ConfigMap with the settings of steps."""
 TRUSTED = "dubflow-trusted-keys"
-"""ConfigMap with the public keys that packages and verdicts must be signed by."""
+"""Secret with the public keys that packages and verdicts must be signed by: whoever changes them is trusted."""
 SIGNING = "dubflow-signing"
 """Secret with the private keys; only steps that sign have it."""
 TRUSTED_AT, SIGNING_AT = "/etc/dubflow/trusted", "/etc/dubflow/signing"
@@ -72,7 +72,7 @@ def put(task: PipelineTask, place: Place) -> PipelineTask:
     kubernetes.use_secret_as_env(task, SERVICES, OF_SERVICES, optional=True)
     kubernetes.use_secret_as_env(task, STORAGE, {name: name for name in OF_STORAGE}, optional=True)
     kubernetes.use_config_map_as_env(task, SETTINGS, {name: name for name in OF_SETTINGS}, optional=True)
-    kubernetes.use_config_map_as_volume(task, TRUSTED, TRUSTED_AT, optional=True)
+    kubernetes.use_secret_as_volume(task, TRUSTED, TRUSTED_AT, optional=True)
     if place.signs:
         kubernetes.use_secret_as_volume(task, SIGNING, SIGNING_AT, optional=True)
     kubernetes.set_security_context(task, run_as_non_root=True)

@@ -32,10 +32,9 @@ IGNORED = {
     "task.retryPolicy": "repetition of lost pods: there is none here; a step repeats what failed by our doing",
     "platform.activeDeadlineSeconds": "time limits of steps",
     "platform.configMapAsEnv": "settings from a ConfigMap: the environment is taken as it is",
-    "platform.configMapAsVolume": "trusted keys from a ConfigMap: the environment names files of this machine",
     "platform.pvcMount": "the claim: the workspace is a folder",
     "platform.secretAsEnv": "secrets: the environment is taken as it is",
-    "platform.secretAsVolume": "signing keys from a secret: the environment names files of this machine",
+    "platform.secretAsVolume": "keys from secrets: the environment names files of this machine",
     "platform.securityContext": "who a step runs as: whoever started the run",
 }
 
