@@ -34,6 +34,7 @@ from dubflow.cli import (
     prepare,
     probe,
     provenance,
+    rollout,
     serve,
     tables,
     talkers,
@@ -71,6 +72,7 @@ app.command("compile")(pipelines.compile_all)
 app.add_typer(pipelines.runs, name="runs")
 app.add_typer(models.app, name="models")
 app.add_typer(serve.app, name="serve")
+app.add_typer(rollout.app, name="rollout")
 app.add_typer(keys.app, name="keys")
 app.add_typer(adapter.app, name="adapter")
 

@@ -1,0 +1,1 @@
+"""Copies of the registry and of the jobs that another machine can be set up from."""
