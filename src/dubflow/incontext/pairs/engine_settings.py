@@ -19,7 +19,7 @@ FPS = 25
 
 class SynthesisSettings(Strict):
     """One way to make pairs. Sizes are the paper's; steps and guidance, which it does not say, are the released code's
-    for dubbing. A part of the identity of everything that is made, but for what is marked as free."""
+    for dubbing. All of it is a part of the identity of what is made."""
 
     section: ClassVar[str] = "incontext.synthesis"
 
