@@ -129,6 +129,7 @@ class MadePair:
     Attributes:
         target: the untouched half. context: what the adapter will get. other: the clip's other half, untouched, which
             speaks the context's language with the same voice; of its own length.
+        shown: what the prompt says is to be seen, in words; empty where nobody looks for it.
     """
 
     target: GeneratedHalf
@@ -138,6 +139,7 @@ class MadePair:
     target_language: str
     context_said: str
     context_language: str
+    shown: str = ""
 
     def __post_init__(self) -> None:
         # Sound and lips of a merged clip do not belong together: learnt as a target, they would teach just that.

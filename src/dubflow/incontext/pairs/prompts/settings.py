@@ -33,7 +33,7 @@ class GrammarSettings(Strict):
         0.3,
         ge=0,
         le=2,
-        description="Silence before the first segment where frames is None; a half loses up to 7 frames.",
+        description="Silence before the first segment where frames is None; a half may lose 7 frames.",
     )
     pace: float = Field(1.0, gt=0.3, lt=4, description="Seconds of a segment over those of a usual speaker.")
 
