@@ -71,7 +71,8 @@ METRICS: tuple[Metric, ...] = (
            "worker"),
     Metric("dubflow_consent_refusals_total", "counter", "Jobs refused or stopped for want of consent, by code.",
            ("code",), "worker"),
-    Metric("dubflow_webhook_deliveries_total", "counter", "Tries to deliver webhooks.", ("outcome",), "worker"),
+    Metric("dubflow_webhook_deliveries_total", "counter", "Tries to deliver webhooks.", ("outcome",), "worker",
+           begins=("delivered", "failed", "given_up")),
     # Engines
     Metric("dubflow_engine_stage_seconds", "histogram", "Time of a job's stage: planning, looking, speaking, writing.",
            ("stage",), "worker", _SLOW),
