@@ -28,6 +28,8 @@ VERSION, PACKAGE, ENGINE = "dubflow.dev/version", "dubflow.dev/package", "dubflo
 CANDIDATE, BEFORE, BEFORE_PACKAGE, BEFORE_URI = (
     f"dubflow.dev/{one}" for one in ("candidate", "previous-version", "previous-package", "previous-storage-uri")
 )
+CONTAINER = "kserve-container"
+"""As KServe names it."""
 
 
 class ClusterPlace:
@@ -174,6 +176,7 @@ def canary(predictor: Mapping[str, Any], contest: Contest, percent: int) -> dict
         )
     made = copy.deepcopy(dict(predictor))
     made["model"]["storageUri"] = contest.storage_uri
+    made["model"].setdefault("name", CONTAINER)  # which the canary's schema asks for, unlike the predictor's
     return {"predictor": made, "trafficPercent": percent}
 
 
@@ -187,7 +190,8 @@ def promotion_patch(found: Mapping[str, Any], contest: Contest) -> dict[str, Any
     if notes.get(VERSION) == str(contest.candidate) and not found["spec"].get("canary"):
         return None
     _is_champion(notes, contest)
-    made = canary(found["spec"]["predictor"], contest, 100)["predictor"]
+    made = copy.deepcopy(dict(found["spec"]["predictor"]))
+    made["model"]["storageUri"] = canary(made, contest, 100)["predictor"]["model"]["storageUri"]
     annotations = {
         VERSION: str(contest.candidate),
         PACKAGE: contest.candidate_package,

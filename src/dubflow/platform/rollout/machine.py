@@ -75,6 +75,7 @@ class Rollout:
                         "End that one: dubflow rollout promote, or dubflow rollout rollback.",
                     )
                 return self._carried_out(now, by)
+            self.log.answered_back()  # of somebody who was killed while waiting for an earlier one
             told = f"version {contest.candidate} against {contest.champion}"
             now = self._decide(now, "start", by, contest.policy.stages[0], (told,), contest=contest)
             try:
