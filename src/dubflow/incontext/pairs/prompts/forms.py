@@ -53,6 +53,14 @@ def compact_look(kind: str, voice: str = "") -> str:
     return f"a {kind}, {voice}" if voice else f"a {kind}"
 
 
+def seen(prompt: Prompt) -> str:
+    """What is to be seen, without what is said: for whoever looks at a clip. Empty where the prompt tells no scene."""
+    if not prompt.scene and not prompt.speaker.description:
+        return ""
+    actions = (one for one in (*(segment.action for segment in prompt.segments), prompt.pause) if one)
+    return " ".join([_head(prompt), *(f"{action}." for action in actions)])
+
+
 def parse(text: str) -> Prompt:
     """The prompt that a text of either form tells; the compact form tells no scene and no actions.
 
@@ -85,21 +93,24 @@ def _read_compact(found: re.Match[str]) -> dict[str, Any]:
 
 
 def _full(prompt: Prompt) -> str:
-    parts = []
+    parts = [_head(prompt)]
+    for place, segment in enumerate(prompt.segments):
+        if place:
+            parts.append(_silence(prompt))
+        parts.append(_said(segment, _PRONOUNS[prompt.speaker.kind]))
+    return " ".join(parts)
+
+
+def _head(prompt: Prompt) -> str:
+    parts, speaker = [], prompt.speaker
     if prompt.style:
         parts.append(f"{prompt.style}.")
     if prompt.scene:
         parts.append(f"Shot in {prompt.scene}{f' with {prompt.light}' if prompt.light else ''}.")
-    speaker = prompt.speaker
     who = f"{speaker.name} is a {speaker.kind}" if speaker.name else f"A {speaker.kind}"
-    seen = f", {speaker.description}" if speaker.description else ""
-    heard = f", with a {speaker.voice}" if speaker.voice else ""
-    parts.append(f"{who}{seen}{heard}.")
-    for place, segment in enumerate(prompt.segments):
-        if place:
-            parts.append(_silence(prompt))
-        parts.append(_said(segment, _PRONOUNS[speaker.kind]))
-    return " ".join(parts)
+    looks = f", {speaker.description}" if speaker.description else ""
+    sounds = f", with a {speaker.voice}" if speaker.voice else ""
+    return " ".join([*parts, f"{who}{looks}{sounds}."])
 
 
 def _said(segment: Segment, pronoun: str) -> str:

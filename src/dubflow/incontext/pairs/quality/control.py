@@ -34,8 +34,8 @@ class PairQuality:
     """Implements :class:`~dubflow.incontext.pairs.engine_parts.QualityControl`.
 
     Args:
-        settings: limits. speech, voices, faces, scenes: judges; a figure whose judge is missing is not taken, and a limit
-            on it refuses every pair, unless the settings let unmeasured pairs pass.
+        settings: limits. speech, voices, faces, scenes: judges. A figure whose judge is missing is not taken, and a
+            limit on it refuses every pair, unless the settings let unmeasured pairs pass.
         landmarker: finds the face; one a clip.
     """
 

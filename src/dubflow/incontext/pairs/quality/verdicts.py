@@ -15,8 +15,8 @@ Figures = Mapping[str, float]
 def bounds_of(figures: Sequence[Figures], settings: QualitySettings) -> dict[str, float]:
     """The worst value that passes, for every limited figure of a run: the stricter of bound and worst share.
 
-    A worst share is a quantile of the run's own values, so it needs all of them; below ``least_pairs`` values it refuses
-    nothing.
+    A worst share is a quantile of the run's own values, so it needs all of them; below ``least_pairs`` values it
+    refuses nothing.
     """
     bounds = {}
     for name, limit in settings.limits.items():
