@@ -124,6 +124,8 @@ EXTRAS = {
     "httpx": "gateway",
     "c2pa": "gateway",
     "opentelemetry": "telemetry",
+    "kubernetes_validate": "cluster",
+    "jsonschema": "cluster",
 }
 """Importable modules that only an extra brings, and which."""
 

@@ -78,7 +78,7 @@ def _accumulated(folder: Path, items: list[Item], above: tuple[Path, ...]) -> li
     file = next((folder / name for name in NAMES if (folder / name).is_file()), None)
     if file is None:
         raise _bad(f"{folder.name} has no kustomization.yaml")
-    content = next(iter(read(file, f"{folder.name}/{file.name}")), {})
+    content: Any = next(iter(read(file, f"{folder.name}/{file.name}")), {})
     if not isinstance(content, dict):
         raise _bad(f"{folder.name}/{file.name} is no mapping")
     if unknown := sorted(set(content) - _KNOWN):

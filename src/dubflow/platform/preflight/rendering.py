@@ -50,12 +50,14 @@ def render_overlay(kubernetes: Path, overlay: str, by: Renderer = "auto", images
     for entry in _release(images):
         for body in bodies:
             _take(body, entry)
-    return Rendered(manifests_of(overlay, bodies), "kubectl kustomize" if kubectl else "the built-in renderer")
+    return Rendered(
+        manifests_of(overlay, bodies, images is not None), "kubectl kustomize" if kubectl else "the built-in renderer"
+    )
 
 
-def manifests_of(overlay: str, bodies: Sequence[Mapping[str, Any]]) -> Manifests:
+def manifests_of(overlay: str, bodies: Sequence[Mapping[str, Any]], released: bool = False) -> Manifests:
     """Bodies as checks look at them."""
-    return Manifests(overlay, tuple(Resource(one) for one in bodies))
+    return Manifests(overlay, tuple(Resource(one) for one in bodies), released)
 
 
 def by_kubectl(folder: Path, kubectl: str) -> list[dict[str, Any]]:

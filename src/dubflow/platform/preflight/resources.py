@@ -100,7 +100,6 @@ class PodSpec:
         lives: whether they run until somebody ends them or until their work is done.
         replicas: the least number that runs at once, as far as the owner says.
         part: which of the owner's pods, where it makes several kinds.
-        whole: False where something else adds to the pod before it runs.
     """
 
     owner: Resource
@@ -109,7 +108,6 @@ class PodSpec:
     lives: Lives
     replicas: int = 1
     part: str = ""
-    whole: bool = True
 
     @property
     def namespace(self) -> str:
@@ -138,10 +136,12 @@ class Manifests:
 
     Attributes:
         overlay: its name. resources: in the order of the rendering.
+        released: whether a release's images have been put into it.
     """
 
     overlay: str
     resources: tuple[Resource, ...]
+    released: bool = False
     pods: tuple[PodSpec, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -230,7 +230,9 @@ def _pods_of(resource: Resource, all_of_them: Manifests) -> Iterable[PodSpec]:
         replicas = replicas if isinstance(replicas, int) else 1
         yield PodSpec(resource, mapping(at(template, "spec")), _labels(template), lives, replicas)
     elif kind in ("ServingRuntime", "ClusterServingRuntime"):
-        yield PodSpec(resource, resource.spec, _labels({"metadata": resource.spec}), "always", whole=False)
+        users = (at(one.spec, "predictor", "model", "runtime") for one in all_of_them.of("InferenceService"))
+        if resource.name not in users:  # else its pods are those of the services
+            yield PodSpec(resource, resource.spec, _labels({"metadata": resource.spec}), "always")
     elif kind == "InferenceService":
         yield from _served(resource, all_of_them)
     elif kind in ("TrainingRuntime", "ClusterTrainingRuntime"):
@@ -251,8 +253,6 @@ def _served(service: Resource, all_of_them: Manifests) -> Iterable[PodSpec]:
     runtime = all_of_them.find("ServingRuntime", model.get("runtime"), service.namespace)
     runtime = runtime or all_of_them.find("ClusterServingRuntime", model.get("runtime"))
     base = dict(runtime.spec) if runtime else {}
-    if runtime and not model:
-        base = {}
     own = {key: value for key, value in predictor.items() if key not in _OF_THE_SERVICE}
     if model:
         served = {key: value for key, value in model.items() if key not in _OF_THE_MODEL}
@@ -267,7 +267,7 @@ def _served(service: Resource, all_of_them: Manifests) -> Iterable[PodSpec]:
     }
     least = predictor.get("minReplicas", 1)
     replicas = least if isinstance(least, int) else 1
-    yield PodSpec(service, merged(base, own), labels, "always", replicas, "predictor", whole=runtime is not None)
+    yield PodSpec(service, merged(base, own), labels, "always", replicas, "predictor")
 
 
 _OF_THE_SERVICE = frozenset(

@@ -1,0 +1,1 @@
+"""Names that one resource uses and another one has to bring."""
