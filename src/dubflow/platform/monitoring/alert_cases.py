@@ -1,6 +1,6 @@
 """For every alert of a level or a state: data on which it fires, and healthy data on which it is quiet.
 
-Values are as promtool writes them: ``1+2x3`` is 1, 3, 5, 7, one a minute. The clock begins at 0, so that times before are
+Values are as promtool writes them: ``1+2x3`` is 1, 3, 5, 7, one a minute. The clock begins at 0: earlier times are
 negative.
 """
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from dubflow.platform.monitoring.boards import BOARDS
 from dubflow.platform.monitoring.cases import tests
+from dubflow.platform.monitoring.panels import dashboard
 from dubflow.platform.monitoring.rules import files, groups
 
 RULES, TESTS, DASHBOARDS = "infra/monitoring/rules", "infra/monitoring/tests", "infra/monitoring/dashboards"
@@ -27,6 +30,7 @@ def documents() -> dict[str, str]:
     """Texts by path."""
     made = {f"{RULES}/{name}.yaml": _yaml(content) for name, content in files().items()}
     made |= {f"{TESTS}/{name}.yaml": _yaml(content) for name, content in tests().items()}
+    made |= {f"{DASHBOARDS}/{name}.json": json.dumps(dashboard(one), indent=1) + "\n" for name, one in BOARDS.items()}
     return made | {PROMETHEUS_RULE: _yaml(prometheus_rule())}
 
 
