@@ -114,7 +114,7 @@ def track(found: npt.NDArray[np.bool_], move: float = 0.0) -> FaceTrack:
     ring = np.stack([8 * np.cos(angles), -4 * np.sin(angles)], axis=1)
     for place, index in enumerate(OUTER_LIPS):
         points[:, index, :2] = CENTRE + ring[place]
-    points[:, MOUTH_CORNERS[0], :2], points[:, MOUTH_CORNERS[1], :2] = CENTRE - (8, 0), CENTRE + (8, 0)
+    points[:, MOUTH_CORNERS, :2] = [[24, 44], [40, 44]]
     points[:, :, 0] += move * np.arange(len(found))[:, None]
     points[~found] = np.nan
     return FaceTrack(points, found, tuple(None if one else "lost_track" for one in found))

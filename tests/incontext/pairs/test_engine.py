@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -139,7 +141,7 @@ def test_letters_to_spell() -> None:
     assert spelled(2.0, 5, a_second=3.0) == spelled(2.0, 5, a_second=3.0)
     letters = spelled(4.0, 5, a_second=3.0).split("..")
     assert len(letters) == 12
-    assert all(one != other for one, other in zip(letters, letters[1:], strict=False))
+    assert all(one != other for one, other in pairwise(letters))
     assert len(spelled(0.1, 5, a_second=1.0).split("..")) == 3
     assert spelled(4.0, 6, a_second=3.0) != spelled(4.0, 5, a_second=3.0)
 
