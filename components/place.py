@@ -65,6 +65,7 @@ def put(task: PipelineTask, place: Place) -> PipelineTask:
     task.set_cpu_request(place.cpu).set_memory_request(place.memory)
     if place.gpus:
         task.set_accelerator_type("nvidia.com/gpu").set_accelerator_limit(place.gpus)
+        kubernetes.add_toleration(task, key="nvidia.com/gpu", operator="Exists", effect="NoSchedule")
     task.set_retry(num_retries=place.retries, backoff_duration="30s", backoff_factor=2)
     task.set_caching_options(enable_caching=place.cached)
     kubernetes.set_timeout(task, place.timeout_s)

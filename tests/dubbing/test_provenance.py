@@ -199,6 +199,17 @@ def test_the_key_is_the_owners_alone_and_stays_the_same(tmp_path: Path) -> None:
         open_signer(tmp_path / "signing")
 
 
+def test_a_key_may_be_lent_by_a_group_but_not_by_everybody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    signer = open_signer(tmp_path / "signing")
+    monkeypatch.setattr(os, "geteuid", lambda: signer.key.stat().st_uid + 1)  # a pod's user, and root's file
+    signer.key.chmod(0o440)
+    assert open_signer(tmp_path / "signing").key == signer.key
+    for open_to in (0o444, 0o460):
+        signer.key.chmod(open_to)
+        with pytest.raises(BadInput, match="others may read it"):
+            open_signer(tmp_path / "signing")
+
+
 def test_a_key_and_a_chain_go_together(tmp_path: Path) -> None:
     one, other = open_signer(tmp_path / "a"), open_signer(tmp_path / "b")
     with pytest.raises(WrongUse, match="half_a_signer"):

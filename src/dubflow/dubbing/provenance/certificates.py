@@ -87,7 +87,7 @@ def _check(signer: Signer) -> None:
     """Key and first certificate belong together, the certificate is in force, and nobody else reads the key."""
     x509, serialization = _cryptography()
     try:
-        if stat.S_IMODE(signer.key.stat().st_mode) & 0o077:
+        if _others_read(signer.key.stat()):
             raise _bad(signer.key, "others may read it; take their rights away (chmod 600)")
         first = x509.load_pem_x509_certificates(signer.chain.read_bytes())[0]
     except (OSError, ValueError, IndexError) as error:
@@ -98,6 +98,13 @@ def _check(signer: Signer) -> None:
     now = datetime.now(UTC)
     if not first.not_valid_before_utc <= now <= first.not_valid_after_utc:
         raise _bad(signer.chain, f"its certificate is valid until {first.not_valid_after_utc:%Y-%m-%d} only")
+
+
+def _others_read(status: os.stat_result) -> bool:
+    """Whether more than its owner may read a file; one that belongs to somebody else may be lent to us by a group, as
+    Kubernetes does with secrets."""
+    forbidden = 0o077 if status.st_uid == os.geteuid() else 0o027
+    return bool(stat.S_IMODE(status.st_mode) & forbidden)
 
 
 def _private_key(path: Path) -> Any:

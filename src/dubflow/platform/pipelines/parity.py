@@ -35,6 +35,7 @@ IGNORED = {
     "platform.pvcMount": "the claim: the workspace is a folder",
     "platform.secretAsEnv": "secrets: the environment is taken as it is",
     "platform.secretAsVolume": "keys from secrets: the environment names files of this machine",
+    "platform.tolerations": "nodes with GPUs that are kept free for who needs them",
     "platform.securityContext": "who a step runs as: whoever started the run",
 }
 
