@@ -1,16 +1,12 @@
 """Writing the page: one HTML file, and beside it the clips that it plays.
 
-The file works from disk without a network. Its content policy lets it load pictures that it carries, media beside it,
-and exactly the one style sheet and the one script in it; whatever else a text might smuggle in would not run. Equal
-arguments give equal bytes.
+The file is a :mod:`~dubflow.judging.page.document`: it works from disk without a network. Equal arguments give equal
+bytes.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 
 from dubflow.atomic import write_text
@@ -19,12 +15,13 @@ from dubflow.faces.landmarks import Landmarker
 from dubflow.judging.card.rows import Metric, ScoreCard
 from dubflow.judging.gate.verdict import Verdict
 from dubflow.judging.page.clips import clips_section
+from dubflow.judging.page.document import document
 from dubflow.judging.page.exhibit import ClipMedia, Exhibit, Unshowable, exhibit, sweep_copies
-from dubflow.judging.page.markup import Markup, element, raw_block
 from dubflow.judging.page.metrics import metrics_section
+from dubflow.judging.page.player import Shown
 from dubflow.judging.page.protocol import protocol_section
 from dubflow.judging.page.regressions import Regression, worst_first
-from dubflow.judging.page.side_by_side import ROLES, Shown, regressions_section
+from dubflow.judging.page.side_by_side import ROLES, regressions_section
 from dubflow.judging.page.sides import both_sides
 from dubflow.judging.page.slices import slices_section
 from dubflow.judging.page.summary import header, metric_parts, provenance_section, verdict_section
@@ -74,7 +71,7 @@ def write_page(
     exhibits = _exhibits(out_folder, found[:shown], media, landmarker, progress)
     judged = [metric for metric in metrics if metric.name in parts] or metrics
     ranked = sides if comparable else sides[:1]
-    page = _page(
+    page = document(
         f"Evidence: {challenger.system}" + (" (embedded world)" if challenger.world == "embedded" else ""),
         header(sides),
         [
@@ -119,32 +116,6 @@ def _exhibits(
         if progress is not None:
             progress.advance()
     return exhibits
-
-
-def _page(title: str, top: Markup, sections: Sequence[Markup]) -> str:
-    style = (files(__package__) / "page.css").read_text(encoding="utf-8")
-    script = (files(__package__) / "page.js").read_text(encoding="utf-8")
-    policy = (
-        f"default-src 'none'; img-src data:; media-src 'self' file:; style-src {_pinned(style)}; "
-        f"script-src {_pinned(script)}; base-uri 'none'; form-action 'none'"
-    )
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=policy),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="referrer", content="no-referrer"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("title", title),
-        raw_block("style", style),
-    )
-    body = element("body", top, element("main", sections), raw_block("script", script))
-    return f"<!doctype html>\n{element('html', head, body, lang='en').source}\n"
-
-
-def _pinned(source: str) -> str:
-    """The source of a block as a content policy names it (W3C CSP 3)."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode('ascii')}'"
 
 
 def _ordered(metrics: Sequence[Metric], parts: Mapping[str, Sequence[str]]) -> list[Metric]:
