@@ -36,6 +36,7 @@ from dubflow.cli import (
     provenance,
     rollout,
     serve,
+    synthesize,
     tables,
     talkers,
     train,
@@ -62,6 +63,7 @@ app.command("dub")(dub.dub)
 app.command("provenance")(provenance.provenance)
 app.add_typer(train.app, name="train")
 app.command("plan")(plan.plan)
+app.add_typer(synthesize.app, name="synthesize")
 app.add_typer(benchmark.app, name="benchmark")
 app.command("evaluate")(evaluate.evaluate)
 app.command("gate")(gate.gate)

@@ -123,7 +123,7 @@ def track(found: npt.NDArray[np.bool_], move: float = 0.0) -> FaceTrack:
 class Louder:
     """Quality control that measures loudness and rejects the quieter half of a run."""
 
-    id = "louder"
+    id, measures = "louder", "loudness"
 
     def measure(self, pair: MadePair) -> Measured:
         """One figure, and a reason for a context that says too little."""

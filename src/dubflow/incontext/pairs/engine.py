@@ -51,7 +51,7 @@ from dubflow.incontext.pairs.fine_mask import latent_lips
 from dubflow.incontext.pairs.inpainting import Remade, inpaint_latents, sound_of
 from dubflow.incontext.pairs.lip_mask import LipMask, lip_mask
 from dubflow.incontext.pairs.prompts.content import prompt_id
-from dubflow.incontext.pairs.prompts.forms import render
+from dubflow.incontext.pairs.prompts.forms import render, seen
 from dubflow.incontext.pairs.prompts.sets import why_unusable
 from dubflow.incontext.pairs.prompts.structure import Prompt, shortened
 from dubflow.incontext.training.face_masks import face_mask
@@ -157,7 +157,7 @@ class PairEngine:
             "maker": self.maker.id,
             "splitter": self.splitter.id,
             "landmarker": self.landmarker.id,
-            "quality": None if self.quality is None else self.quality.id,
+            "quality": None if self.quality is None else self.quality.measures,
         }
 
     @torch.no_grad()
@@ -307,6 +307,7 @@ class PairEngine:
             target_language=own.language,
             context_said=first.text,
             context_language=first.language,
+            shown=seen(prompt),
         )
         with watch.timing("quality"):
             measured = Measured({}) if self.quality is None else self.quality.measure(pair)

@@ -164,8 +164,12 @@ class QualityControl(Protocol):
     """Judges pairs. Figures are taken pair by pair, in shards; verdicts once all pairs of a run are known."""
 
     @property
+    def measures(self) -> str:
+        """Names checks and judges: what figures hang on, limits apart; a part of the identity of what is made."""
+
+    @property
     def id(self) -> str:
-        """Names checks, judges and thresholds; a part of the run's identity."""
+        """Names checks, judges and limits; a part of the manifest's header."""
 
     def measure(self, pair: MadePair) -> Measured:
         """Figures of one pair."""

@@ -35,6 +35,7 @@ from dubflow.incontext.pairs.engine_items import (
 )
 from dubflow.incontext.pairs.manifest import PairHeader, PairManifest
 from dubflow.incontext.pairs.prompts.structure import Prompt
+from dubflow.incontext.pairs.quality.verdicts import reason_of
 from dubflow.progress import Progress, Silent
 
 WHOLE = Part(0, 1)
@@ -122,7 +123,7 @@ def synthesize(
         manifest = merged(engine, list(items.values()), out, seed, name=name, licence=licence)
         manifest.write()
     failed = Counter(item.refused[-1].code for item in items.values() if not item.rows)
-    reasons = Counter(reason for row in manifest or () for reason in row.rejected)
+    reasons = Counter(reason_of(told) for row in manifest or () for told in row.rejected)
     kept = None if manifest is None else len(manifest.accepted)
     return SynthesisReport(
         prompts=len(planned),
@@ -155,6 +156,7 @@ def merged(
         licence=licence,
         made_with={
             **engine.identity,
+            "verdicts": None if engine.quality is None else engine.quality.id,
             "seed": seed,
             "prompts": {"count": len(items), "digest": content_key({"ids": sorted(item.prompt_id for item in items)})},
             "without_pair": {item.prompt_id: item.refused[-1].code for item in items if not item.rows},
