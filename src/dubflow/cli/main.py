@@ -31,6 +31,7 @@ from dubflow.cli import (
     output,
     pipelines,
     plan,
+    preflight,
     prepare,
     probe,
     provenance,
@@ -63,6 +64,7 @@ app.command("dub")(dub.dub)
 app.command("provenance")(provenance.provenance)
 app.add_typer(train.app, name="train")
 app.command("plan")(plan.plan)
+app.command("preflight")(preflight.preflight)
 app.add_typer(synthesize.app, name="synthesize")
 app.add_typer(benchmark.app, name="benchmark")
 app.command("evaluate")(evaluate.evaluate)

@@ -1,0 +1,113 @@
+"""Whether words that a pod starts are words that our programs take: verbs, options, modules, flags."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+_PYTHON = re.compile(r"python(3(\.\d+)?)?$")
+_SHELLS = frozenset({"sh", "bash", "dash", "ash"})
+
+
+def wrong_with(words: Sequence[str]) -> str | None:
+    """What a command line of ours gets wrong; None where it is right, or another program's.
+
+    A line that goes through a shell is not looked into; see :func:`through_a_shell`.
+    """
+    program = words[0].rpartition("/")[2] if words else ""
+    if program == "dubflow":
+        return _verb(list(words[1:]))
+    if program == "torchrun" or (_PYTHON.match(program) and list(words[1:3]) == ["-m", "torch.distributed.run"]):
+        rest = list(words[1:] if program == "torchrun" else words[3:])
+        return _module(rest[rest.index("-m") + 1 :]) if "-m" in rest else None
+    if _PYTHON.match(program) and "-m" in words:
+        return _module(list(words[list(words).index("-m") + 1 :]))
+    return None
+
+
+def through_a_shell(words: Sequence[str]) -> bool:
+    """Whether a shell reads the line."""
+    return bool(words) and words[0].rpartition("/")[2] in _SHELLS and "-c" in words
+
+
+def _module(words: list[str]) -> str | None:
+    if not words:
+        return "no module is named"
+    name, given = words[0], words[1:]
+    if name == "dubflow":
+        return _verb(given)
+    if not name.startswith("dubflow."):
+        return None
+    source = _source(name)
+    if source is None:
+        return f"there is no module {name} that could be run"
+    known = _flags(source)
+    unknown = [word for word in given if word.startswith("--") and word.partition("=")[0] not in known]
+    return f"{name} takes no {', '.join(unknown)}" if unknown else None
+
+
+@lru_cache(maxsize=64)
+def _source(name: str) -> Path | None:
+    for one in (f"{name}.__main__", name):
+        try:
+            found = importlib.util.find_spec(one)
+        except ModuleNotFoundError:
+            continue
+        if found is not None and found.origin and Path(found.origin).name != "__init__.py":
+            return Path(found.origin)
+    return None
+
+
+@lru_cache(maxsize=64)
+def _flags(source: Path) -> frozenset[str]:
+    """What ``add_argument`` is called with in a module, and ``--help``."""
+    calls = (one for one in ast.walk(ast.parse(source.read_text(encoding="utf-8"))) if isinstance(one, ast.Call))
+    found = {
+        str(word.value)
+        for call in calls
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "add_argument"
+        for word in call.args
+        if isinstance(word, ast.Constant)
+    }
+    return frozenset(found | {"--help"})
+
+
+def _verb(words: list[str]) -> str | None:
+    """By the very parser of ``dubflow``; values are not looked at, because some are filled in by the cluster."""
+    import typer
+
+    from dubflow.cli.main import app
+
+    command = typer.main.get_command(app)
+    path = ["dubflow"]
+    while hasattr(command, "commands"):
+        given = [word for word in words if word not in ("--version", "--help")]
+        if not given:
+            return None if given != words else f"{' '.join(path)} names no verb"
+        found = command.commands.get(given[0])
+        if found is None:
+            return f"there is no verb `{' '.join([*path, given[0]])}`"
+        path.append(given[0])
+        command, words = found, given[1:]
+    return _options(command, words, " ".join(path))
+
+
+def _options(command: object, words: list[str], path: str) -> str | None:
+    import typer
+
+    parameters = getattr(command, "params", [])
+    context = typer.Context(command, info_name=path)  # type: ignore[arg-type]
+    parser = command.make_parser(context)  # type: ignore[attr-defined]
+    try:
+        given, left, _ = parser.parse_args(args=list(words))
+    except Exception as error:
+        told = error.format_message() if hasattr(error, "format_message") else str(error)
+        return f"`{path}`: {told}"
+    if left:
+        return f"`{path}` does not take {' '.join(left)}"
+    missing = [one.name for one in parameters if one.required and not one.envvar and given.get(one.name) in (None, ())]
+    return f"`{path}` needs {', '.join(missing)}" if missing else None

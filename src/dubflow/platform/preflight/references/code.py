@@ -1,0 +1,81 @@
+"""What manifests say to our own programs: settings, command lines, images that we build, objects that code makes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from dubflow.platform.preflight.command_lines import through_a_shell, wrong_with
+from dubflow.platform.preflight.container_settings import command_line, environment, named
+from dubflow.platform.preflight.findings import Finding, Rule, refused, unchecked
+from dubflow.platform.preflight.image_names import split_image
+from dubflow.platform.preflight.resources import Body, Manifests, PodSpec, at, mapping, words
+from dubflow.platform.preflight.settings_names import known_variables
+
+SETTING = Rule(
+    "reference.setting",
+    "Every DUBFLOW_* variable is one that our code reads.",
+    "A misspelt setting is ignored, and its default runs in production.",
+)
+COMMAND = Rule(
+    "reference.command",
+    "Command lines of our programs name verbs, options and modules that are there.",
+    "The pod ends with exit code 2, again and again.",
+)
+IMAGE = Rule(
+    "reference.image",
+    "Images named dubflow/… are ones that infra/images builds.",
+    "The pod waits for an image that nobody makes.",
+)
+_OURS = re.compile(r"(?:^|.*/)dubflow/([a-z0-9]+?)(?:-python)?$")
+
+
+def setting(manifests: Manifests, root: Path) -> Iterator[Finding]:
+    """See :data:`SETTING`."""
+    known = known_variables(root)
+    for one in manifests.of("ConfigMap"):
+        for key in mapping(one.body.get("data")):
+            if str(key).startswith("DUBFLOW_") and key not in known:
+                yield refused(SETTING, one.where, f"Nothing reads {key}.", "Correct or remove it.")
+    for pod in manifests.pods:
+        for container in pod.every_container:
+            for variable in environment(manifests, pod, container):
+                unknown = variable.name.startswith("DUBFLOW_") and variable.name not in known
+                if unknown and not variable.source.startswith("ConfigMap"):
+                    told = f"Nothing reads {variable.name}."
+                    yield refused(SETTING, named(pod, container), told, "Correct or remove it.")
+
+
+def command(manifests: Manifests) -> Iterator[Finding]:
+    """See :data:`COMMAND`. Lines that go through a shell are told as unchecked."""
+    for pod in manifests.pods:
+        for container in pod.every_container:
+            for what, line in _lines(pod, container):
+                if through_a_shell(line):
+                    told = f"{what} goes through a shell, and what it runs was not looked at."
+                    yield unchecked(COMMAND, named(pod, container), told, "Start the program itself.")
+                elif wrong := wrong_with(line):
+                    yield refused(COMMAND, named(pod, container), f"{what}: {wrong}.", "Correct the words.")
+
+
+def _lines(pod: PodSpec, container: Body) -> Iterator[tuple[str, list[str]]]:
+    if container.get("command"):
+        yield "Its command", command_line(container)
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        if told := words(at(container, probe, "exec", "command")):
+            yield f"Its {probe}", told
+    for hook in ("preStop", "postStart"):
+        if told := words(at(container, "lifecycle", hook, "exec", "command")):
+            yield f"Its {hook}", told
+
+
+def image(manifests: Manifests, root: Path) -> Iterator[Finding]:
+    """See :data:`IMAGE`."""
+    built = {path.parent.name for path in (root / "infra" / "images").glob("*/Dockerfile")}
+    for pod in manifests.pods:
+        for container in pod.every_container:
+            found = _OURS.fullmatch(split_image(str(container.get("image") or ""))[0])
+            if found and found[1] not in built:
+                told = f"There is no infra/images/{found[1]}; there are {', '.join(sorted(built))}."
+                yield refused(IMAGE, named(pod, container), told, "Name an image that is built.")
