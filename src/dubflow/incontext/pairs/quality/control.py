@@ -54,11 +54,15 @@ class PairQuality:
         self._landmarker = landmarker or MediaPipeLandmarker()
 
     @property
-    def id(self) -> str:
-        """Digest of the checks, their judges and the limits."""
+    def measures(self) -> str:
+        """Digest of what figures hang on: the checks, their judges and the landmarks."""
         judges = [None if one is None else one.id for one in (self._speech, self._voices, self._faces, self._scenes)]
-        content = [VERSION, judges, self._landmarker.id, self._settings.model_dump(mode="json")]
-        return f"quality-{hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]}"
+        return f"measures-{_digest([VERSION, judges, self._landmarker.id])}"
+
+    @property
+    def id(self) -> str:
+        """Digest of what verdicts hang on: figures and limits."""
+        return f"quality-{_digest([self.measures, self._settings.model_dump(mode='json')])}"
 
     def measure(self, pair: MadePair) -> Measured:
         """Figures of one pair (:data:`~dubflow.incontext.pairs.quality.figures.FIGURES`); they hang on it alone.
@@ -113,6 +117,10 @@ class PairQuality:
         # The target is what the prompt made; frames evenly spread, the first and the last left out.
         places = np.linspace(0, len(pair.target.frames) - 1, _FRAMES_SHOWN + 2)[1:-1].round().astype(int)
         return {"scene": self._scenes.agreement(pair.target.frames[places], pair.shown)}
+
+
+def _digest(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _heard(half: GeneratedHalf | ContextHalf) -> Waveform:
