@@ -124,6 +124,7 @@ EXTRAS = {
     "httpx": "gateway",
     "c2pa": "gateway",
     "opentelemetry": "telemetry",
+    "boto3": "s3",
     "kubernetes_validate": "cluster",
     "jsonschema": "cluster",
 }

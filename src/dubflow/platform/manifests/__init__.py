@@ -1,0 +1,1 @@
+"""What of the cluster's files is written by a program: see ``python -m dubflow.platform.manifests --help``."""
