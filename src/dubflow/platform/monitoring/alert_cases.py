@@ -205,5 +205,14 @@ CASES: tuple[Case, ...] = (
     _fires("DubflowGpuMemoryFull", {_USED: "99+0x60", _UNUSED: "1+0x60"}, 30, _GPU),
     _quiet("DubflowGpuMemoryFull", {_USED: "60+0x60", _UNUSED: "40+0x60"}, 30),
     _fires("DubflowGpuUnknown", {'kube_node_status_allocatable{node="n",resource="nvidia_com_gpu"}': "8+0x60"}, 30),
+    _quiet(
+        "DubflowGpuUnknown",
+        {
+            'kube_node_status_allocatable{node="n",resource="nvidia_com_gpu"}': "8+0x60",
+            'DCGM_FI_DEV_GPU_UTIL{Hostname="h",gpu="0"}': "30+0x60",
+        },
+        30,
+        "cards are measured",
+    ),
     _quiet("DubflowGpuUnknown", {'kube_node_status_allocatable{node="n",resource="cpu"}': "8+0x60"}, 30, "no GPUs"),
 )

@@ -83,7 +83,7 @@ def _sums(parts: list[tuple[float, int]]) -> str:
     """A counter that rises by so much a minute."""
     begun, told = 0.0, []
     for rise, minutes in parts:
-        told.append(f"{begun:g}+{rise:g}x{minutes - 1}")
+        told.append(f"{begun:.10g}+{rise:.10g}x{minutes - 1}")
         begun += rise * minutes
     return " ".join(told)
 

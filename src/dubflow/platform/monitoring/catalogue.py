@@ -1,6 +1,6 @@
 """Which metrics there are: those of a real scrape that lies in ``infra/monitoring/metrics``, and those of others.
 
-A scrape is kept as names, kinds and labels (``gateway.txt``, ``worker.txt``, ``triton.txt``, ``telemetry.txt``), still in
+A scrape is kept as names, kinds and labels (``gateway.txt``, ``worker.txt``, ``triton.txt``, ``telemetry.txt``), in
 Prometheus' own format, written by ``tools/monitoring_live.py``. ``external.yaml`` lists what a cluster measures and a
 laptop cannot: by whom, of which version, read where.
 """
