@@ -46,11 +46,10 @@ def pairs(
     """JUST-DUB-IT's data engine: clips that change language, cut and re-spoken, as pairs to train an adapter with.
 
     Every prompt is made once, by however many processes, in one folder or several; a killed run goes on. The manifest
-    is written when the last prompt is done. Exit code 3 when no pair is left to train with.
+    is written when the last prompt is done. Exit code 3 when no pair is left to train with; the manifest says why.
     """
     from dubflow.corpora.parts import Part
-    from dubflow.errors import ExitCode
-    from dubflow.incontext.pairs.shards import WHOLE, survey
+    from dubflow.incontext.pairs.shards import WHOLE, nothing_kept, survey
     from dubflow.incontext.pairs.shards import synthesize as made
     from dubflow.platform.synthesis import (
         export_pairs,
@@ -80,9 +79,11 @@ def pairs(
     if exports and report.kept:
         with reporting("Exporting", None, "pairs") as progress:
             answer["exports"] = export_pairs(out, exports, engine.backbone, settings.data, progress)
+    if report.kept == 0 and as_json:
+        raise nothing_kept(report)
     emit(answer, as_json, lambda console: _print_report(console, answer))
     if report.kept == 0:
-        raise typer.Exit(ExitCode.BAD_INPUT)
+        raise nothing_kept(report)
 
 
 def _print_plan(console: Console, plan: dict[str, Any]) -> None:
@@ -107,9 +108,11 @@ def _print_report(console: Console, answer: dict[str, Any]) -> None:
     if answer["pairs"] is None:
         console.print("Run the other parts in this folder, or join their folders with --earlier.", highlight=False)
         return
-    cost = answer["cost"]
-    each = f"; {cost['seconds_per_kept']:.1f} s for each, of these {cost['device_seconds_per_kept']:.1f} s by the base"
-    console.print(f"{answer['kept']} of {answer['pairs']} pairs kept{each if answer['kept'] else ''}", highlight=False)
+    cost, each = answer["cost"], ""
+    if answer["kept"]:
+        whole, own = cost["seconds_per_kept"], cost["device_seconds_per_kept"]
+        each = f"; {whole:.1f} s for each, of these {own:.1f} s by the base; {cost['tries']:.0f} tries"
+    console.print(f"{answer['kept']} of {answer['pairs']} pairs kept{each}", highlight=False)
     console.print(f"Pairs ({answer['world']}): {answer['out']}", markup=False, highlight=False)
     for export, folder in answer["exports"].items():
         console.print(f"{export}: {folder}", markup=False, highlight=False)

@@ -69,6 +69,20 @@ class SynthesisReport:
         return {name: getattr(self, name) for name in self.__dataclass_fields__} | {"wall_s": round(self.wall_s, 3)}
 
 
+def nothing_kept(report: SynthesisReport) -> BadInput:
+    """The refusal of a finished run without a pair to train with: ``incontext.nothing_kept``."""
+    reasons = {**report.failed, **report.rejected}
+    told = ", ".join(f"{reason} ({number})" for reason, number in sorted(reasons.items()))
+    return BadInput(
+        "incontext.nothing_kept",
+        f"None of {report.prompts} prompts became a pair that is kept: {told}.",
+        "Take a base that speaks these languages, more prompts, or other limits in the preset.",
+        prompts=report.prompts,
+        pairs=report.pairs,
+        reasons=reasons,
+    )
+
+
 def plan(engine: PairEngine, prompts: Sequence[Prompt], seed: int) -> dict[str, Prompt]:
     """Prompts by the keys of their items, sorted.
 

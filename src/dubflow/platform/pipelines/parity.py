@@ -7,7 +7,7 @@ gap nobody has thought of, and a test fails on it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 from dubflow.platform.pipelines.definitions import Definition
@@ -56,19 +56,21 @@ def gaps(definition: Definition) -> tuple[str, ...]:
 
 
 def _requests(definition: Definition) -> Iterator[str]:
+    parameters = {one.name for one in definition.parameters}
     for _, task in definition.tasks:
         yield from (f"task.{kind}" for kind in task)
-        yield from _conditions(task)
+        yield from _conditions(task, parameters)
     for executor in definition.spec["deploymentSpec"]["executors"].values():
         yield from (f"executor.{kind}" for kind in executor if kind != "container")
         yield from (f"container.{kind}" for kind in executor.get("container", {}))
     yield from (f"platform.{kind}" for kind in _platform(definition.platform))
 
 
-def _conditions(task: Mapping[str, Any]) -> Iterator[str]:
-    # kfp.local finds the value of a task's only output, which KFP calls Output, and takes any other for false.
+def _conditions(task: Mapping[str, Any], parameters: Set[str]) -> Iterator[str]:
+    # kfp.local finds the value of a pipeline's parameter and of a task's only output, which KFP calls Output, and takes
+    # any other for false.
     for channel in re.findall(r"pipelinechannel--([\w-]+)", task.get("triggerPolicy", {}).get("condition", "")):
-        if not channel.endswith("-Output"):
+        if not channel.endswith("-Output") and channel not in parameters:
             yield f"condition.{channel}"
 
 
