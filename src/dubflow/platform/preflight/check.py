@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ class Report:
     told: tuple[Told, ...]
     resources: dict[str, int]
     rendered_by: str
-    seconds: float
+    seconds: float = 0.0
 
     @property
     def fine(self) -> bool:
@@ -155,12 +156,28 @@ def preflight(
         raise WrongUse(
             "platform.unknown_overlay", f"There is no overlay {', '.join(unknown)}.", f"Known: {', '.join(known)}."
         )
+    with ThreadPoolExecutor(1) as aside:  # promtool takes longer than everything else together
+        rules = aside.submit(lambda: list(check_promtool(infra / "monitoring")))
+        report = _checked(root, names or known, by, images, scrapes, say, rules)
+    return replace(report, seconds=time.monotonic() - begun)
+
+
+def _checked(
+    root: Path,
+    names: Sequence[str],
+    by: Renderer,
+    images: Path | None,
+    scrapes: Sequence[str],
+    say: Callable[[str], None],
+    rules: Future[list[Finding]],
+) -> Report:
+    infra = root / "infra"
     found: dict[Finding, list[str]] = {}
     resources: dict[str, int] = {}
     rendered_by = ""
     matrix = _matrix(root, found)
-    folder, counted = schemas_folder(root), known_metrics(infra / "monitoring", scrapes)
-    for name in names or known:
+    folder, counted = schemas_folder(root), known_metrics(root, scrapes)
+    for name in names:
         say(f"overlay {name}")
         try:
             rendered = render_overlay(infra / "kubernetes", name, by, images)
@@ -171,8 +188,9 @@ def preflight(
         _add(found, _of_overlay(rendered.manifests, root, matrix, folder, counted), name)
     say("rules, images and versions")
     _add(found, _of_project(infra, matrix, counted, root), "")
+    _add(found, rules.result(), "")
     told = tuple(Told(one, tuple(name for name in found[one] if name)) for one in in_order(found))
-    return Report(told, resources, rendered_by, time.monotonic() - begun)
+    return Report(told, resources, rendered_by)
 
 
 def _matrix(root: Path, found: dict[Finding, list[str]]) -> Matrix | None:
@@ -212,5 +230,4 @@ def _of_project(infra: Path, matrix: Matrix | None, counted: KnownMetrics, root:
         yield from metrics.metric(uses, recorded, counted)
     except DubflowError as error:
         yield refused(metrics.METRIC, "infra/monitoring", error.headline, error.hint)
-    yield from check_promtool(infra / "monitoring")
     yield from check_images(infra / "images")

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from dubflow.errors import OurFault
@@ -23,6 +24,7 @@ TESTS = Rule(
 )
 VARIABLE = "DUBFLOW_PROMTOOL"
 _WITHIN_S = 120.0
+_WORDS = {RULES: ("check", "rules"), TESTS: ("test", "rules")}
 
 
 def promtool() -> str | None:
@@ -43,17 +45,22 @@ def check_promtool(monitoring: Path) -> Iterator[Finding]:
         hint = f"Install Debian's package prometheus, or name the program in {VARIABLE}."
         yield unchecked(RULES, "infra/monitoring", told, hint)
         return
-    for rule, words, files in ((RULES, ("check", "rules"), rules), (TESTS, ("test", "rules"), tests)):
+    for rule, files in ((RULES, rules), (TESTS, tests)):
         if not files:
             yield refused(rule, "infra/monitoring", "There is nothing to check.", "Write the rules and tests again.")
-        elif said := _complaint(program, words, files, monitoring):
-            yield refused(rule, "infra/monitoring", said, "Correct the rule or its test.")
+    jobs = [(RULES, path) for path in rules] + [(TESTS, path) for path in tests]
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:  # a process each: a test takes seconds
+        said = pool.map(lambda job: _complaint(program, _WORDS[job[0]], job[1], monitoring), jobs)
+        for (rule, path), complaint in zip(jobs, said, strict=True):
+            if complaint:
+                where = f"infra/monitoring/{path.parent.name}/{path.name}"
+                yield refused(rule, where, complaint, "Correct the rule or its test.")
 
 
-def _complaint(program: str, words: Sequence[str], files: Sequence[Path], folder: Path) -> str:
+def _complaint(program: str, words: Sequence[str], file: Path, folder: Path) -> str:
     try:
         found = subprocess.run(
-            [program, *words, *map(str, files)], capture_output=True, text=True, timeout=_WITHIN_S, check=False
+            [program, *words, str(file)], capture_output=True, text=True, timeout=_WITHIN_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise OurFault(

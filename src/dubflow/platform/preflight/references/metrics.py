@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from dubflow.errors import BadInput
+from dubflow.platform.monitoring.catalogue import names_in
 from dubflow.platform.preflight.findings import Finding, Rule, refused, unchecked
 from dubflow.platform.preflight.metrics_known import KnownMetrics
-from dubflow.platform.preflight.promql import metric_names
 from dubflow.platform.preflight.resources import Manifests, at, bodies
 from dubflow.platform.preflight.yaml_files import read
 
@@ -79,11 +79,11 @@ def metric(uses: Uses, recorded: set[str], known: KnownMetrics) -> Iterator[Find
         yield unchecked(METRIC, "infra/monitoring/metrics", "There is no scrape to look into.", "Give --scrape.")
         return
     for where, expressions in uses.items():
-        for name in sorted({name for one in expressions for name in metric_names(one)}):
+        for name in sorted({name for one in expressions for name in names_in(one)}):
             if ":" in name and name not in recorded:
                 yield refused(METRIC, where, f"No rule records {name}.", "Correct the name or add the rule.")
             elif ":" not in name and name not in recorded and not known.holds(name):
-                told = f"{name} is in no scrape ({known.source}) and of no known exporter."
+                told = f"{name} is counted by nobody (known: {known.source}, and external.yaml)."
                 yield refused(METRIC, where, told, "Correct the name, count it, or list it in external.yaml.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 
 from dubflow.platform.preflight.checks import Check
@@ -194,7 +195,7 @@ def _peer(manifests: Manifests, policy: Resource, peer: Body, rule: Body | None)
         return
     pods = _taken(manifests, peer.get("podSelector"), spaces)
     if not pods:
-        told = f"The peer {dict(mapping(mapping(peer.get('podSelector')).get('matchLabels')))} takes no pods."
+        told = f"The peer {json.dumps(peer.get('podSelector'), sort_keys=True)} takes no pods."
         yield refused(NETWORK_PEER, policy.where, told, "Select by the labels of the pods.")
     elif rule is not None:
         yield from _ports(policy, rule, pods, "the pods that it leads to")
