@@ -1,4 +1,4 @@
-"""``dubflow train``: both stages of DiFlowDubber."""
+"""``dubflow train``: both stages of DiFlowDubber, and the verbs of JUST-DUB-IT."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dubflow.cli.output import DryRun, Json, emit, print_table
+from dubflow.cli.train_base import base
 from dubflow.cli.train_lora import lora
 from dubflow.cli.training import (
     Devices,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Training, with exact resumption.", no_args_is_help=True)
 app.command()(lora)
+app.command()(base)
 
 Data = Annotated[Path, typer.Option(help="Folder of a prepared set with codec tokens.")]
 Codec = Annotated[Path, typer.Option(help="Folder of the codec that the set was prepared with.")]

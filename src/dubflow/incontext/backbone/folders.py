@@ -100,8 +100,16 @@ def write_part(
     return paths
 
 
-def save_backbone(backbone: Backbone, folder: Path, shard_bytes: int = SHARD_BYTES) -> None:
+def save_backbone(
+    backbone: Backbone,
+    folder: Path,
+    shard_bytes: int = SHARD_BYTES,
+    beside: Callable[[Path], None] | None = None,
+) -> None:
     """Write a backbone as a folder that diffusers' pipelines and :mod:`.loading` read.
+
+    Args:
+        beside: called with the folder before it appears, to write more into it.
 
     Raises:
         WrongUse: ``incontext.folder_exists``.
@@ -127,6 +135,8 @@ def save_backbone(backbone: Backbone, folder: Path, shard_bytes: int = SHARD_BYT
         index["scheduler"] = ["diffusers", "FlowMatchEulerDiscreteScheduler"]
         if backbone.world is not None:
             index[WORLD_KEY] = backbone.world
+        if beside is not None:
+            beside(part)
         write_json(part / INDEX, index)
 
 

@@ -112,6 +112,45 @@ def prompt_features(backbone: Backbone, prompts: Sequence[str], cache: TextCache
 @torch.no_grad()
 def connect_text(backbone: Backbone, features: PromptFeatures) -> TextFeatures:
     """The connectors: padding gives way to learned registers, two small transformers read the rest."""
+    return connected(backbone, features)
+
+
+def tokenized(backbone: Backbone, prompt: str) -> tuple[Tensor, Tensor]:
+    """Ids and mask of a prompt, ``[L]`` each on the CPU, padded on the left.
+
+    Raises:
+        BadInput: ``incontext.prompt_too_long``.
+        WrongUse: ``incontext.no_text_encoder`` where the tokenizer was not loaded.
+    """
+    tokenizer = backbone.tokenizer
+    if tokenizer is None:
+        raise _no_encoder()
+    tokenizer.padding_side = "left"
+    length = backbone.text_tokens
+    unpadded = tokenizer(prompt.strip(), add_special_tokens=True)["input_ids"]
+    if len(unpadded) > length:
+        raise BadInput(
+            "incontext.prompt_too_long",
+            f"The prompt has {len(unpadded)} tokens, and this backbone reads {length}.",
+            "Dub in shorter windows, or shorten the description; nothing is cut off silently.",
+        )
+    inputs = tokenizer([prompt.strip()], padding="max_length", max_length=length, return_tensors="pt")
+    return inputs["input_ids"][0], inputs["attention_mask"][0]
+
+
+def features_of_tokens(backbone: Backbone, ids: Tensor, mask: Tensor) -> PromptFeatures:
+    """Features before the connectors of tokens ``[B, L]``, with gradients; for whoever trains the encoder."""
+    encoder = backbone.text_encoder
+    if encoder is None:
+        raise _no_encoder()
+    # Without the language-model head, whose logits over a large vocabulary nobody needs.
+    body = getattr(encoder, "model", encoder)
+    states = body(input_ids=ids, attention_mask=mask, output_hidden_states=True, use_cache=False).hidden_states
+    return _project(backbone, torch.stack(list(states), dim=-1), mask)
+
+
+def connected(backbone: Backbone, features: PromptFeatures) -> TextFeatures:
+    """:func:`connect_text` with gradients."""
     connectors = backbone.connectors
     dtype = connectors.dtype
     additive = (features.mask.to(dtype) - 1) * torch.finfo(dtype).max
@@ -123,33 +162,18 @@ def connect_text(backbone: Backbone, features: PromptFeatures) -> TextFeatures:
 
 
 def _encode(backbone: Backbone, prompt: str) -> PromptFeatures:
-    encoder, tokenizer = backbone.text_encoder, backbone.tokenizer
-    if encoder is None or tokenizer is None:
-        raise WrongUse(
-            "incontext.no_text_encoder",
-            "This prompt is not among the cached ones and the text encoder was not loaded.",
-            "Load the backbone with its text encoder once; features are cached after that.",
-        )
-    tokenizer.padding_side = "left"
-    length = backbone.text_tokens
-    unpadded = tokenizer(prompt.strip(), add_special_tokens=True)["input_ids"]
-    if len(unpadded) > length:
-        raise BadInput(
-            "incontext.prompt_too_long",
-            f"The prompt has {len(unpadded)} tokens, and this backbone reads {length}.",
-            "Dub in shorter windows, or shorten the description; nothing is cut off silently.",
-        )
-    inputs = tokenizer([prompt.strip()], padding="max_length", max_length=length, return_tensors="pt")
-    mask = inputs["attention_mask"].to(backbone.device)
-    # Without the language-model head, whose logits over a large vocabulary nobody needs.
-    body = getattr(encoder, "model", encoder)
-    states = body(
-        input_ids=inputs["input_ids"].to(backbone.device),
-        attention_mask=mask,
-        output_hidden_states=True,
-        use_cache=False,
-    ).hidden_states
-    return _project(backbone, torch.stack(list(states), dim=-1), mask)
+    if backbone.text_encoder is None or backbone.tokenizer is None:
+        raise _no_encoder()
+    ids, mask = (one[None].to(backbone.device) for one in tokenized(backbone, prompt))
+    return features_of_tokens(backbone, ids, mask)
+
+
+def _no_encoder() -> WrongUse:
+    return WrongUse(
+        "incontext.no_text_encoder",
+        "This prompt is not among the cached ones and the text encoder was not loaded.",
+        "Load the backbone with its text encoder once; features are cached after that.",
+    )
 
 
 def _project(backbone: Backbone, states: Tensor, mask: Tensor) -> PromptFeatures:

@@ -1,0 +1,1 @@
+"""Training a whole LTX-2 from nothing, at a size that a processor can train."""

@@ -1,0 +1,101 @@
+r"""The autoencoder of pictures in training: its examples and its loss.
+
+Faces are small and still; what has to be learnt is what moves in them. So the absolute error of a pixel weighs
+
+.. math:: w = 1 + m \min(1, \lvert x_t - \bar x \rvert / 0.25),
+
+with the clip's mean picture :math:`\bar x`: a mouth that opens weighs up to ``1 + m`` times a wall. Beside it stand the
+errors of the differences between neighbours (edges) and between frames (change).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dubflow.incontext.pretraining.arrays import MaterialArrays
+from dubflow.incontext.pretraining.settings import VideoVaeTraining
+from dubflow.incontext.pretraining.sound import split_places, spread
+from dubflow.incontext.training.loss import LossParts
+from dubflow.training.plan import BatchPlan
+from dubflow.training.seeds import seed_of
+
+_FULL_MOTION = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Clips ``[B, 3, F, H, W]`` in -1..1."""
+
+    pixels: Tensor
+
+
+class PictureMaterial:
+    """Stretches of drawn clips, half of them mirrored, chosen by batch number alone."""
+
+    def __init__(self, arrays: MaterialArrays, settings: VideoVaeTraining) -> None:
+        self.arrays, self.settings = arrays, settings
+        train, held = split_places(arrays)
+        self.train = [place for place in train if arrays.clips[place].part != "voices"]
+        self._held = [place for place in held if arrays.clips[place].part != "voices"]
+        self._plan = BatchPlan([1] * len(self.train), batch_items=settings.batch_items, seed=settings.seed)
+
+    def batch(self, number: int) -> Pictures:
+        """Batch ``number`` of the training."""
+        places = [self.train[one] for one in self._plan.batch(number)]
+        return Pictures(
+            torch.stack([self._stretch(place, seed_of(self.settings.seed, number, place), True) for place in places])
+        )
+
+    def held(self) -> list[Pictures]:
+        """Stretches of people held out, not mirrored, one a batch."""
+        places = spread(self._held, self.settings.validate_items)
+        return [Pictures(self._stretch(place, seed_of("held", place), False)[None]) for place in places]
+
+    def _stretch(self, place: int, seed: int, mirrored: bool) -> Tensor:
+        frames = self.arrays[place].frames
+        assert frames is not None
+        rng = np.random.default_rng(seed)
+        first = int(rng.integers(len(frames) - self.settings.frames + 1))
+        cut = np.array(frames[first : first + self.settings.frames])
+        if mirrored and rng.random() < 0.5:
+            cut = cut[:, :, ::-1]
+        return torch.from_numpy(np.ascontiguousarray(cut)).permute(3, 0, 1, 2).float() / 127.5 - 1.0
+
+
+def video_vae_loss(vae: Any, batch: Pictures, settings: VideoVaeTraining) -> LossParts:
+    """The error of pictures that went through the autoencoder; ``psnr`` and ``moving_psnr`` (dB) stand beside it."""
+    pixels = batch.pixels
+    mean = vae.encode(pixels).latent_dist.mean.float()
+    latents = mean
+    if vae.training:
+        latents = mean + settings.latent_noise * mean.detach().std() * torch.randn_like(mean)
+    error = vae.decode(latents, return_dict=False)[0].float() - pixels
+    motion = (pixels - pixels.mean(dim=2, keepdim=True)).abs().mean(dim=1, keepdim=True)
+    weight = 1 + settings.motion_weight * (motion / _FULL_MOTION).clamp(max=1)
+    pixel = (error.abs() * weight).mean()
+    edge = error.diff(dim=4).abs().mean() + error.diff(dim=3).abs().mean()
+    change = (error.diff(dim=2).abs() * weight[:, :, 1:]).mean()
+    size = mean.square().mean()
+    total = pixel + settings.edge_weight * edge + settings.change_weight * change + settings.latent_weight * size
+    with torch.no_grad():
+        squared = error.square().mean(dim=1, keepdim=True)
+        moving = (motion > 0.3 * _FULL_MOTION).float()
+        psnr = 10 * torch.log10(4 / squared.mean().clamp(min=1e-8))
+        inside = (squared * moving).sum() / moving.sum().clamp(min=1)
+        moving_psnr = 10 * torch.log10(4 / inside.clamp(min=1e-8))
+    values = {"pixel": pixel, "edge": edge, "change": change, "psnr": psnr, "moving_psnr": moving_psnr}
+    return LossParts(total, values)
+
+
+@torch.no_grad()
+def set_video_statistics(vae: Any, material: PictureMaterial, batches: int = 12) -> None:
+    """Mean and deviation of every channel over training material, written into the autoencoder."""
+    found = [vae.encode(material.batch(number).pixels).latent_dist.mean.float() for number in range(batches)]
+    latents = torch.cat([one.transpose(0, 1).flatten(1) for one in found], dim=1)
+    vae.latents_mean.copy_(latents.mean(dim=1))
+    vae.latents_std.copy_(latents.std(dim=1).clamp(min=1e-4))

@@ -1,0 +1,195 @@
+"""The autoencoder of sound and the vocoder in training: their examples and their losses.
+
+Both work on the log-mel spectrograms that :mod:`dubflow.incontext.backbone.mel` defines, in two equal channels.
+Neither needs an adversary to be understood: the autoencoder learns by the error of the spectrogram and of its
+differences, the vocoder by the error of magnitudes through several transforms (Yamamoto, Song and Kim, 2020).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from dubflow.incontext.backbone.audio import audio_tokens
+from dubflow.incontext.backbone.geometry import Geometry
+from dubflow.incontext.backbone.mel import TRANSFORM, log_mel
+from dubflow.incontext.pretraining.arrays import MaterialArrays
+from dubflow.incontext.pretraining.settings import AudioVaeTraining, VocoderTraining
+from dubflow.incontext.training.loss import LossParts
+from dubflow.training.plan import BatchPlan
+from dubflow.training.seeds import seed_of
+
+CHANNELS = 2
+_MARGIN_FRAMES = 4
+"""More than half a transform."""
+_QUIET = 1e-3
+
+
+def mel_of(sound: NDArray[np.int16], geometry: Geometry) -> Tensor:
+    """Log-mel spectrogram ``[frames, bins]`` of a whole clip, as many frames as its audio tokens stand for."""
+    tokens = len(sound) * 25 // geometry.sample_rate
+    samples = torch.from_numpy(sound.astype(np.float32) / 32767)
+    if len(samples) < TRANSFORM:
+        samples = nn.functional.pad(samples, (0, TRANSFORM - len(samples)))
+    return log_mel(samples, geometry)[: (tokens - 1) * geometry.audio_temporal + 1]
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrograms:
+    """Log-mel spectrograms ``[B, 2, frames, bins]`` and the sound they are of, ``[B, N]`` at the vocoder's rate."""
+
+    mel: Tensor
+    sound: Tensor
+
+
+class SoundMaterial:
+    """Stretches of speech, chosen by batch number alone."""
+
+    def __init__(
+        self,
+        arrays: MaterialArrays,
+        geometry: Geometry,
+        settings: AudioVaeTraining | VocoderTraining,
+        frames: int,
+        rate: int,
+    ) -> None:
+        """Stretches of ``frames`` mel frames; their sound at ``rate`` Hz."""
+        self.arrays, self.geometry, self.settings, self.frames, self.rate = arrays, geometry, settings, frames, rate
+        self.train, self._held = split_places(arrays)
+        self._plan = BatchPlan([1] * len(self.train), batch_items=settings.batch_items, seed=settings.seed)
+
+    def batch(self, number: int) -> Spectrograms:
+        """Batch ``number`` of the training."""
+        places = [self.train[one] for one in self._plan.batch(number)]
+        return self._of(places, [seed_of(self.settings.seed, number, place) for place in places])
+
+    def held(self) -> list[Spectrograms]:
+        """Stretches of people held out."""
+        places = spread(self._held, self.settings.validate_items)
+        size = self.settings.batch_items
+        return [
+            self._of(places[start : start + size], [seed_of("held", place) for place in places[start : start + size]])
+            for start in range(0, len(places), size)
+        ]
+
+    def _of(self, places: Sequence[int], seeds: Sequence[int]) -> Spectrograms:
+        mels, sounds = [], []
+        hop = self.geometry.hop
+        for place, seed in zip(places, seeds, strict=True):
+            sound = self.arrays[place].sound
+            # A margin on both sides, so that the spectrogram of the stretch is that of the whole clip.
+            margin = _MARGIN_FRAMES * hop
+            longest = max(0, len(sound) // hop - self.frames - 1)
+            first = int(np.random.default_rng(seed).integers(longest + 1))
+            start, stop = first * hop - margin, (first + self.frames) * hop + margin
+            cut = np.pad(sound[max(0, start) : stop], (max(0, -start), max(0, stop - len(sound))))
+            samples = torch.from_numpy(cut.astype(np.float32) / 32767)
+            mels.append(_centred_mel(samples, self.geometry, self.frames))
+            sounds.append(_resampled(samples[margin : margin + self.frames * hop].numpy(), self.geometry, self.rate))
+        mel = torch.stack(mels)[:, None].expand(-1, CHANNELS, -1, -1).contiguous()
+        return Spectrograms(mel, torch.stack(sounds))
+
+
+def _centred_mel(samples: Tensor, geometry: Geometry, frames: int) -> Tensor:
+    """``[frames, bins]`` of a stretch that has its margin on both sides."""
+    return log_mel(samples, geometry)[_MARGIN_FRAMES : _MARGIN_FRAMES + frames]
+
+
+def _resampled(samples: NDArray[np.float32], geometry: Geometry, rate: int) -> Tensor:
+    from scipy.signal import resample_poly
+
+    divisor = np.gcd(rate, geometry.sample_rate)
+    changed = resample_poly(samples, rate // divisor, geometry.sample_rate // divisor)
+    return torch.from_numpy(np.ascontiguousarray(changed, dtype=np.float32))
+
+
+def split_places(arrays: MaterialArrays) -> tuple[list[int], list[int]]:
+    """Places of clips to train on, and of those held out."""
+    held = [place for place, clip in enumerate(arrays.clips) if clip.held]
+    return [place for place, clip in enumerate(arrays.clips) if not clip.held], held
+
+
+def spread(places: Sequence[int], count: int) -> list[int]:
+    """``count`` of ``places`` from all over them."""
+    if not places:
+        return []
+    return [places[one] for one in np.linspace(0, len(places) - 1, min(count, len(places))).round().astype(int)]
+
+
+def audio_vae_loss(vae: Any, batch: Spectrograms, settings: AudioVaeTraining) -> LossParts:
+    """The error of a spectrogram that went through the autoencoder, in nepers (natural logarithm of magnitude)."""
+    mean = vae.encode(batch.mel).latent_dist.mean
+    latents = mean
+    if vae.training:
+        latents = mean + settings.latent_noise * mean.detach().std() * torch.randn_like(mean)
+    decoded = vae.decode(latents, return_dict=False)[0].float()
+    error = decoded - batch.mel
+    spectrum = error.abs().mean()
+    difference = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
+    size = mean.float().square().mean()
+    total = spectrum + settings.difference_weight * difference + settings.latent_weight * size
+    return LossParts(total, {"spectrum": spectrum, "difference": difference, "latents": size})
+
+
+@torch.no_grad()
+def set_audio_statistics(vae: Any, material: SoundMaterial, batches: int = 16) -> None:
+    """Mean and deviation of every number of a token over training material, written into the autoencoder."""
+    found = [audio_tokens(vae.encode(material.batch(number).mel).latent_dist.mean.float()) for number in range(batches)]
+    tokens = torch.cat([one.flatten(0, 1) for one in found])
+    vae.latents_mean.copy_(tokens.mean(dim=0))
+    vae.latents_std.copy_(tokens.std(dim=0).clamp(min=1e-4))
+
+
+@dataclass(frozen=True, eq=False)
+class VocoderLoss:
+    """The error of the vocoder's sound.
+
+    Attributes:
+        vocoder: from spectrograms to two channels of sound. vae: whose decoded spectrograms it also learns from.
+    """
+
+    vocoder: Any
+    vae: Any
+    settings: VocoderTraining
+
+    def __call__(self, batch: Spectrograms) -> LossParts:
+        """Magnitudes through every transform: relative error and error of their logarithms."""
+        mel = batch.mel
+        decoded = round(len(mel) * self.settings.decoded_share)
+        if decoded:
+            with torch.no_grad():
+                head = mel[:decoded]
+                # The autoencoder gives 4 n - 3 frames: what it leaves out at the end stays as it was.
+                again = self.vae.decode(self.vae.encode(head).latent_dist.mode(), return_dict=False)[0]
+                kept = min(again.shape[2], head.shape[2])
+                mel = torch.cat([torch.cat([again[:, :, :kept].to(mel), head[:, :, kept:]], dim=2), mel[decoded:]])
+        sound = self.vocoder(mel).float()
+        target = batch.sound[:, None].expand(-1, sound.shape[1], -1)[..., : sound.shape[-1]].flatten(0, 1)
+        sound = sound[..., : target.shape[-1]].flatten(0, 1)
+        convergence, logarithms = [], []
+        for size in self.settings.resolutions:
+            mine, true = _magnitudes(sound, size), _magnitudes(target, size)
+            # In silence the relative error would know no bounds.
+            convergence.append(((mine - true).square().mean() / (true.square().mean() + _QUIET)).sqrt())
+            logarithms.append((mine.clamp(min=1e-4).log() - true.clamp(min=1e-4).log()).abs().mean())
+        values = {"convergence": torch.stack(convergence).mean(), "magnitude": torch.stack(logarithms).mean()}
+        return LossParts(values["convergence"] + values["magnitude"], values)
+
+
+def _magnitudes(sound: Tensor, size: int) -> Tensor:
+    window = _window(size).to(sound)
+    spectrum = torch.stft(sound, size, size // 4, size, window, center=True, return_complex=True)
+    # A floor under the root, where the gradient of a magnitude of 0 would be none.
+    return (spectrum.real.square() + spectrum.imag.square() + 1e-9).sqrt()
+
+
+@cache
+def _window(size: int) -> Tensor:
+    return torch.hann_window(size)
