@@ -38,6 +38,7 @@ def pairs(
     ] = None,
     export: Annotated[str | None, typer.Option(help="Also write dataset, precomputed, or both with a comma.")] = None,
     quality: Annotated[bool, typer.Option(help="Judge the pairs, and reject by the preset's limits.")] = True,
+    page: Annotated[bool, typer.Option(help="Write a page of figures, reasons and pairs to look at.")] = True,
     name: Annotated[str, typer.Option(help="Name of the set.")] = "synthesised",
     licence: Annotated[str | None, typer.Option(help="Terms of the pairs; by default those of the base.")] = None,
     as_json: Json = False,
@@ -56,6 +57,7 @@ def pairs(
         exports_of,
         licence_of,
         open_engine,
+        page_of,
         prompts_for,
         synthesis_preset,
     )
@@ -75,7 +77,10 @@ def pairs(
             engine, usable, out, seed, name=name, licence=terms, part=part, earlier=earlier or (), progress=progress
         )
     answer: dict[str, Any] = {"out": str(out), "world": engine.backbone.world or "real", **report.as_dict()}
-    answer |= {"asked": told.model_dump(), "exports": {}}
+    answer |= {"asked": told.model_dump(), "exports": {}, "page": None}
+    if page and report.pairs:
+        with reporting("Writing the page", None, "pairs") as progress:
+            answer["page"] = str(page_of(out, settings.quality, progress))
     if exports and report.kept:
         with reporting("Exporting", None, "pairs") as progress:
             answer["exports"] = export_pairs(out, exports, engine.backbone, settings.data, progress)
@@ -114,5 +119,7 @@ def _print_report(console: Console, answer: dict[str, Any]) -> None:
         each = f"; {whole:.1f} s for each, of these {own:.1f} s by the base; {cost['tries']:.0f} tries"
     console.print(f"{answer['kept']} of {answer['pairs']} pairs kept{each}", highlight=False)
     console.print(f"Pairs ({answer['world']}): {answer['out']}", markup=False, highlight=False)
+    if answer["page"]:
+        console.print(f"Page: {answer['page']}", markup=False, highlight=False)
     for export, folder in answer["exports"].items():
         console.print(f"{export}: {folder}", markup=False, highlight=False)

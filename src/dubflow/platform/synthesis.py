@@ -148,6 +148,19 @@ def export_pairs(
     return found
 
 
+def page_of(out: Path, quality: QualitySettings, progress: Progress) -> Path:
+    """The page of the finished pairs of ``out``, in ``out/page/``: figures, reasons, and pairs to look at.
+
+    Raises:
+        BadInput: what :func:`dubflow.incontext.pairs.manifest.read_pairs` says.
+    """
+    from dubflow.faces.landmarks import MediaPipeLandmarker
+    from dubflow.incontext.pairs.manifest import read_pairs
+    from dubflow.platform.pair_page.write import write_pairs_page
+
+    return write_pairs_page(out / "page", read_pairs(out), quality, landmarker=MediaPipeLandmarker(), progress=progress)
+
+
 def _base(name: str, device: str | None) -> Backbone:
     import torch
 
