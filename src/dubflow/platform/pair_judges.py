@@ -14,14 +14,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from dubflow.config import load_preset
 from dubflow.errors import BadInput
 from dubflow.faces.crops import crop_face
+from dubflow.incontext.pairs.chat import ChatSettings, HttpChat
 from dubflow.incontext.pairs.quality.control import PairQuality
 from dubflow.incontext.pairs.quality.judges import SceneJudge, SeenFace, Waveform
+from dubflow.incontext.pairs.quality.scene import ChatScene
 from dubflow.incontext.pairs.quality.settings import QualitySettings
 from dubflow.judging.content import normalised, word_error_rate
 from dubflow.judging.full.settings import FullJudges
 from dubflow.judging.identity import EmbeddedFace, FaceEncoder, identity_similarity
+from dubflow.judging.judges import read_judge_settings
 from dubflow.judging.phone_judge.facts import PACKAGED
 from dubflow.judging.phone_judge.rates import phone_errors
 from dubflow.judging.voice import SpeakerEncoder, paired_similarity
@@ -155,6 +159,21 @@ def pair_quality(
         "faces": EncodedFaces(EmbeddedFace(), _square) if named.arcface is None else _arcface(named),
     }
     return PairQuality(settings, scenes=scenes, **parts)
+
+
+def quality_by(settings: QualitySettings, judges: str | None = None) -> PairQuality:
+    """Quality control by the judges of a YAML file or preset; without one the packaged ones judge.
+
+    Its section ``judges`` names weights of large ones, as for evaluations; ``incontext.chat`` a vision-language model.
+
+    Raises:
+        As :func:`pair_quality`, and what reading the file says.
+    """
+    if judges is None:
+        return pair_quality(settings)
+    chat = load_preset(judges, ChatSettings.section, ChatSettings)
+    scenes = ChatScene(HttpChat(chat)) if chat.named else None
+    return pair_quality(settings, read_judge_settings(judges).full, scenes)
 
 
 def _whisper(model: str, device: str) -> TranscribesInLanguage:

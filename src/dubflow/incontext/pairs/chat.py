@@ -37,8 +37,10 @@ class ChatSettings(Strict):
 
     section: ClassVar[str] = "incontext.chat"
 
-    url: str = Field(description="Up to the version, such as https://models.example/v1; http on this machine alone.")
-    model: str = Field(min_length=1, description="Its name there.")
+    url: str = Field(
+        "", description="Up to the version, such as https://models.example/v1; http on this machine alone. Empty: none."
+    )
+    model: str = Field("", description="Its name there.")
     temperature: float = Field(1.0, ge=0, le=2)
     timeout_s: float = Field(120.0, gt=0, description="For one answer.")
     tries: int = Field(4, ge=1, le=20, description="Requests for one answer while the service fails.")
@@ -47,9 +49,16 @@ class ChatSettings(Strict):
     most_bytes: int = Field(2**20, ge=2**10, description="Longest answer.")
     proxy: bool = Field(False, description="Go through the proxies that the environment names.")
 
+    @property
+    def named(self) -> bool:
+        """Whether there is somebody to ask."""
+        return bool(self.url)
+
     @field_validator("url")
     @classmethod
     def _is_safe(cls, value: str) -> str:
+        if not value:
+            return value
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
             raise ValueError("must be an http(s) address without user and query")
@@ -91,8 +100,12 @@ class HttpChat:
             key: by default what :data:`KEY` holds; services on this machine often want none.
 
         Raises:
-            WrongUse: ``install.missing_extra``.
+            WrongUse: ``incontext.no_chat`` where no service is named, ``install.missing_extra``.
         """
+        if not settings.url or not settings.model:
+            raise WrongUse(
+                "incontext.no_chat", "No model to talk to is named.", f"Name url and model in {settings.section}."
+            )
         try:
             import httpx
         except ImportError as error:

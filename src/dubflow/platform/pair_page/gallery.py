@@ -36,8 +36,8 @@ def gallery_section(
         element(
             "p",
             f"{len(rows)} of {of} pairs. The target is the half as the base generated it; the context is the same "
-            "half, re-spoken in the other language. A merged context has the sound of one pass and the lips of another: "
-            "its lips do not follow its sound, and need not.",
+            "half, re-spoken in the other language. A merged context has the sound of one pass and the lips of "
+            "another: its lips do not follow its sound, and need not.",
         ),
         element("p", drawings_explained(mouths), class_="soft") if rows else None,
         _filters(rows) if rows else element("p", "There is no pair to show."),
@@ -78,9 +78,7 @@ def _select(name: str, label: str, choices: Sequence[str]) -> Markup:
 def _pair(row: PairRow, exhibits: Mapping[tuple[str, str], Shown], still: str | None) -> Markup:
     figures = [join(element("dt", name), element("dd", figure(row.qc[name]))) for name in FIGURES if name in row.qc]
     players = [
-        player(
-            f"{role.capitalize()} ({_language(row, role)})", f"{role} of {row.id}", exhibits.get((row.id, role)), role
-        )
+        player(f"{role.capitalize()} ({_told(row, role)})", f"{role} of {row.id}", exhibits.get((row.id, role)), role)
         for role in ROLES
     ]
     picture = None
@@ -101,6 +99,13 @@ def _pair(row: PairRow, exhibits: Mapping[tuple[str, str], Shown], still: str | 
         element("dl", figures, class_="figures") if figures else None,
         class_="card",
     )
+
+
+def _told(row: PairRow, role: str) -> str:
+    """Language, and how the clip was made where that is known."""
+    roles = row.lineage.get("roles")
+    made = roles.get(role) if isinstance(roles, Mapping) else None
+    return f"{_language(row, role)}, {made}" if isinstance(made, str) else _language(row, role)
 
 
 def _language(row: PairRow, role: str) -> str:

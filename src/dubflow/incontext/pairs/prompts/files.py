@@ -47,9 +47,16 @@ def read_prompts(path: Path) -> tuple[Prompt, ...]:
 
 
 def write_prompts(path: Path, prompts: Iterable[Prompt]) -> None:
-    """Write prompts as JSON lines, whole or not at all."""
+    """Write prompts as JSON lines, whole or not at all.
+
+    Raises:
+        WrongUse: ``incontext.unknown_prompt_file`` for another ending, under which it would not be read.
+    """
+    path = Path(path)
+    if path.suffix not in _LINES:
+        raise WrongUse("incontext.unknown_prompt_file", f"{path.name} does not end in {_LINES[0]}.", "Rename it.")
     lines = (json.dumps(one.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False) for one in prompts)
-    write_text(Path(path), "".join(f"{line}\n" for line in lines))
+    write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def prompt_of(entry: Any, where: str) -> Prompt:
