@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dubflow.cli.output import DryRun, Json, emit, print_table
+from dubflow.cli.synthesize_prompts import prompts as _prompts
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 app = typer.Typer(help="Training material that models make.", no_args_is_help=True)
+
+
+app.command("prompts")(_prompts)
 
 
 @app.callback()
