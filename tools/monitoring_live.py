@@ -5,7 +5,7 @@
 A server (Triton and gateway), a worker in a process of its own and ``dubflow metrics`` of a workspace (``make demo``
 leaves one) are started and scraped; clips are dubbed meanwhile and some requests are refused. Then every expression of
 rules, alerts and panels is asked through Prometheus' HTTP API: none may be refused, and those over metrics that exist
-here must find data, but for those in ``NOTHING``, each with its reason. What was scraped is kept, without values, in
+here must find data. What was scraped is kept, without values, in
 ``infra/monitoring/metrics``. Exit code 1 where something is not as it should be. Everything that was started is ended.
 """
 
@@ -21,17 +21,21 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import yaml
 
+from dubflow.gateway.consent import ConsentTerms
 from dubflow.gateway.database import Database
 from dubflow.gateway.keys import KeyStore
 from dubflow.gateway.settings import load_settings
+from dubflow.gateway.stock_voices import DEFAULT, stock_voice
 from dubflow.gateway.submission import DubSubmission
 from dubflow.media.decode import read_clip
+from dubflow.media.digest import sha256_file
 from dubflow.media.encode import write_clip
 from dubflow.platform.dub_client import DubClient
 from dubflow.platform.monitoring.boards import BOARDS
@@ -48,11 +52,11 @@ ROOT = Path(__file__).resolve().parents[1]
 HERE = "127.0.0.1"
 EVERY, RATE = "5s", "1m"
 START_S, STOP_S, ANSWER_S, DUB_S = 240.0, 60.0, 30.0, 300.0
-NOTHING = {
-    "dubflow_consent_refusals_total": "no dub was refused for want of consent",
-    "nv_gpu_memory_used_bytes": "no GPU",
+ENDED = {
+    f"panel training: {title}": "none: all trainings of the workspace have ended"
+    for title in ("Silent for {{run}}", "Newest checkpoint {{run}}")
 }
-"""Metrics of ours that have no series here, and why."""
+"""Panels that show running trainings alone; a workspace with one has data there."""
 
 
 @dataclass(frozen=True)
@@ -167,9 +171,10 @@ def work(folder: Path, gateway: str, seconds: float) -> int:
     until, done = time.monotonic() + seconds, 0
     with DubClient(f"http://{gateway}", key) as client:
         uploaded = client.upload(clip).key
+        refused(client, gateway, key, uploaded, folder)
         while time.monotonic() < until:
             text = ("five", "one two", "a red house")[done % 3]
-            asked = DubSubmission(clip=uploaded, text=text, language="en", voice="linden")
+            asked = DubSubmission(clip=uploaded, text=text, language="en", voice=DEFAULT)
             made, _ = client.submit(asked, f"live-{done}")
             *_, last = client.follow(made, DUB_S)
             if last.state != "done":
@@ -180,6 +185,31 @@ def work(folder: Path, gateway: str, seconds: float) -> int:
                 headers = {"Authorization": f"Bearer {sent}"}
                 httpx.get(f"http://{gateway}{path}", headers=headers, timeout=ANSWER_S, trust_env=False)
     return done
+
+
+def refused(client: DubClient, gateway: str, key: str, clip: str, folder: Path) -> None:
+    """A dub whose consent is taken back while it waits behind another one."""
+    recording = stock_voice(DEFAULT, folder / "voices")
+    now = datetime.now(UTC)
+    terms = ConsentTerms(
+        person="nobody: a synthetic voice",
+        how="By running this tool.",
+        given=now,
+        scope="One refusal.",
+        languages=("en",),
+        expires=now + timedelta(hours=1),
+        reference_sha256=sha256_file(recording),
+        recorded_by="tools/monitoring_live.py",
+    )
+    reference, consent = client.upload(recording).key, client.record_consent(terms)
+    client.submit(DubSubmission(clip=clip, text="one", language="en", voice=DEFAULT), "live-before")
+    asked = DubSubmission(clip=clip, text="two", language="en", reference=reference, consent=consent)
+    made, _ = client.submit(asked, "live-refused")
+    headers = {"Authorization": f"Bearer {key}"}
+    httpx.delete(f"http://{gateway}/v1/consents/{consent}", headers=headers, timeout=ANSWER_S, trust_env=False)
+    *_, last = client.follow(made, DUB_S)
+    if last.error is None or last.error.code != "gateway.consent_revoked":
+        raise RuntimeError(f"a dub whose consent was taken back was {last.state}")
 
 
 def report(address: str, dubs: int) -> list[str]:
@@ -202,9 +232,18 @@ def report(address: str, dubs: int) -> list[str]:
     rows = [(one.where, one.series, told(one, there, foreign)) for one in asked]
     table(("asked", "series", ""), [row for row in rows if not row[0].startswith("alert ")])
     alerts = [one for one in asked if one.where.startswith("alert ")]
-    firing = sorted({one["name"] for one in rules if one.get("state") in ("firing", "pending")})
     table(("alert", "its metrics"), [(one.where.removeprefix("alert "), told(one, there, foreign)) for one in alerts])
-    print(f"Pending or firing at the end: {', '.join(firing) or 'none'}.\n")
+    for state in ("firing", "pending"):
+        found = sorted({f"{one['name']}{labels(one)}" for one in rules if one.get("state") == state})
+        print(f"{state.capitalize()} at the end: {', '.join(found) or 'none'}.\n")
+    seen = api(
+        address,
+        "query_exemplars",
+        query="dubflow_job_seconds_bucket",
+        start=str(time.time() - 3600),
+        end=str(time.time()),
+    )
+    print(f"Examples with a trace id: {sum(len(one['exemplars']) for one in seen)}.\n")
     wrong += [f"{one.where}: {one.error}" for one in asked if one.error]
     wrong += [f"{where}: no data" for where, _, verdict in rows if verdict == "NO DATA"]
     print("\n".join(wrong) or "Nothing is wrong.")
@@ -248,10 +287,10 @@ def told(one: Asked, there: dict[str, int], foreign: set[str]) -> str:
     for name in missing:
         if name in foreign:
             return f"known, not scraped here ({name})"
-        if name in NOTHING:
-            return f"none: {NOTHING[name]}"
-    if not missing and {"ALERTS"} & names_in(one.expr):
+    if "ALERTS" in names_in(one.expr):
         return "none fires"
+    if one.where in ENDED:
+        return ENDED[one.where]
     return "NO DATA" if not one.where.startswith("alert ") else f"missing: {', '.join(missing)}"
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dubflow.platform.monitoring.alert_cases import CASES
-from dubflow.platform.monitoring.cases import _spread, _sums, burn_cases, tests
+from dubflow.platform.monitoring.cases import _spread, _sums, burn_cases, unit_tests
 from dubflow.platform.monitoring.rules import alerts
 from dubflow.platform.monitoring.slos import SLOS
 
@@ -19,7 +19,7 @@ EVERY = [*CASES, *chain.from_iterable(burn_cases(slo) for slo in SLOS if slo.ale
 def test_every_rule_is_seen_to_fire() -> None:
     fired = {
         (one["alertname"], str(sorted(expected["exp_labels"].items())))
-        for file in tests().values()
+        for file in unit_tests().values()
         for test in file["tests"]
         for one in test["alert_rule_test"]
         for expected in one["exp_alerts"]
@@ -35,7 +35,7 @@ def test_every_alert_is_seen_quiet_and_without_data(name: str) -> None:
     assert any(one.alert == name and not one.fires for one in EVERY)
     vanished = [
         test
-        for file in tests().values()
+        for file in unit_tests().values()
         for test in file["tests"]
         if test["name"] == f"{name}: healthy data that vanishes"
     ]

@@ -14,7 +14,8 @@ from dubflow.platform.monitoring.rules import RUNBOOK, alerts, burn_alerts, file
 from dubflow.platform.monitoring.slos import BURNS, SLOS, SLOW, Moments, Slo
 
 Document = dict[str, Any]
-_VANISHED_AT, _NOTICED_AT = 20, 100
+_VANISHED_AT, _FORGOTTEN, _SPARE = 20, 6, 4
+"""Minutes: when healthy data ends, until Prometheus calls it gone, and some more."""
 _NEEDED: dict[str, dict[str, str]] = {
     "DubflowWorkersUnseen": {"dubflow_queue_jobs": "3+0x200"},
     "DubflowDriftUnknown": {"dubflow_dubbed_clip_seconds_total": "0+5x200"},
@@ -25,7 +26,7 @@ _ADDED = {"DubflowClusterUnknown": {"namespace": "dubflow"}}
 """Labels that ``absent`` takes from its selector."""
 
 
-def tests() -> dict[str, Document]:
+def unit_tests() -> dict[str, Document]:
     """Every file of tests by the name of the file of rules that it is about."""
     made = {f"slo-{slo.name.replace('_', '-')}": _file(burn_cases(slo)) for slo in SLOS if slo.alert}
     return made | {name: _file(_of(name)) for name in GROUPS}
@@ -38,22 +39,23 @@ def _of(group: str) -> list[Case]:
 
 def burn_cases(slo: Slo) -> list[Case]:
     """Burn rates between the factors, so that each rule is seen to fire and not to; a burst; an outage that ended."""
-    minutes = 200 if isinstance(slo.sli, Moments) else 75
     made = []
     for factor in (20.0, 8.0, 4.0, 1.5, 0.5):
         bad = min(1.0, factor * slo.budget)
+        # Of moments there must be enough that so small a share of them is one at all.
+        minutes = min(200, max(40, math.ceil(6 / bad))) if isinstance(slo.sli, Moments) else 40
         firing = tuple({"window": burn.long} for burn in BURNS if bad > burn.factor * slo.budget)
         what = f"the budget burns {factor:g} times too fast"
         made.append(Case(slo.alert, what, _feed(slo, [(bad, minutes + 5)]), minutes, firing))
     worst = min(1.0, 20 * slo.budget)
-    burst = _feed(slo, [(0.0, 360), (worst, 8), (0.0, 5)])
-    made.append(Case(slo.alert, "eight bad minutes after six good hours", burst, 368))
-    ended = _feed(slo, [(worst, 120), (0.0, 60)])
+    burst = _feed(slo, [(0.0, 180), (worst, 8), (0.0, 5)])
+    made.append(Case(slo.alert, "eight bad minutes after three good hours", burst, 188))
+    ended = _feed(slo, [(worst, 60), (0.0, 45)])
     tickets = tuple({"window": burn.long} for burn in BURNS if burn.severity == "ticket")
-    made.append(Case(slo.alert, "two bad hours have ended: nobody is woken any more", ended, 165, tickets))
+    made.append(Case(slo.alert, "a bad hour has ended: nobody is woken any more", ended, 100, tickets))
     if not isinstance(slo.sli, Moments):
-        few = {series: values.replace("+", "+0.000", 1) for series, values in _feed(slo, [(1.0, 80)]).items()}
-        made.append(Case(slo.alert, "too few events to say", few, 75))
+        few = {series: values.replace("+", "+0.000", 1) for series, values in _feed(slo, [(1.0, 45)]).items()}
+        made.append(Case(slo.alert, "too few events to say", few, 40))
     return made
 
 
@@ -117,7 +119,8 @@ def _vanishing(case: Case) -> Document:
     partner = _rules(case.alert)[0].without
     series = {name: _cut(values) for name, values in case.series.items()} | _NEEDED.get(partner, {})
     expected = [_expected(one, _ADDED.get(partner, {})) for one in _rules(partner)]
-    asked = [(_NOTICED_AT, partner, expected)] + ([(_NOTICED_AT, case.alert, [])] if partner != case.alert else [])
+    at = _VANISHED_AT + _FORGOTTEN + max(map(_minutes, _rules(partner))) + _SPARE
+    asked = [(at, partner, expected)] + ([(at, case.alert, [])] if partner != case.alert else [])
     return _asked(case.alert, "healthy data that vanishes", series, asked)
 
 
@@ -151,6 +154,11 @@ def _expected(rule: Alert, labels: Mapping[str, str]) -> Document:
         "exp_labels": every,
         "exp_annotations": annotations | {"runbook_url": f"{RUNBOOK}#{rule.name.lower()}"},
     }
+
+
+def _minutes(rule: Alert) -> int:
+    """For how long it must be so."""
+    return int(rule.hold[:-1]) * (60 if rule.hold.endswith("h") else 1)
 
 
 def _rules(name: str) -> list[Alert]:

@@ -11,21 +11,22 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import yaml
 from pydantic import Field
 
 from dubflow.config import Strict
 
-if TYPE_CHECKING:
-    from prometheus_client.core import Metric as Family
-
 METRICS = "infra/monitoring/metrics"
 EXTERNAL = "external.yaml"
 OF_PROMETHEUS = frozenset({"up", "ALERTS"})
 """What Prometheus itself makes."""
 _BOUND = "le"
+_OF_THE_PROCESS = ("process_", "python_")
+_PARTS = ("", "_bucket", "_sum", "_count")
+_KIND = re.compile(r"^# TYPE (\S+) (\S+)$", re.MULTILINE)
+_SAMPLE = re.compile(r"^([A-Za-z_:][\w:]*)(?:\{(.*)\})? [^ ]+(?: \d+)?$", re.MULTILINE)
+_PAIR = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'')
 _LABELS = re.compile(r"\{[^{}]*\}|\[[^\[\]]*\]")
 _GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^()]*\)")
@@ -72,26 +73,26 @@ def names_in(expression: str) -> frozenset[str]:
 
 def scraped(text: str, source: str) -> dict[str, Known]:
     """Names of samples in a scrape, as expressions use them."""
-    labels: dict[str, set[str]] = {}
-    bounds: dict[str, set[str]] = {}
-    for family in _families(text):
-        for sample in family.samples:
-            labels.setdefault(sample.name, set()).update(sample.labels)
-            if _BOUND in sample.labels:
-                bounds.setdefault(sample.name, set()).add(sample.labels[_BOUND])
-    return {name: Known(source, frozenset(found), frozenset(bounds.get(name, ()))) for name, found in labels.items()}
+    found: dict[str, Known] = {}
+    for name, labels in _samples(text):
+        before = found.get(name, Known(source, frozenset()))
+        bounds = frozenset({labels[_BOUND]} if _BOUND in labels else ())
+        found[name] = Known(source, before.labels | frozenset(labels), before.bounds | bounds)
+    return found
 
 
 def kept(text: str) -> str:
     """A scrape without its values: kinds, names and labels alone, and the bounds of histograms."""
+    lines: dict[str, set[str]] = {}
+    for name, labels in _samples(text):
+        if not name.startswith(_OF_THE_PROCESS) and not name.endswith("_created"):
+            lines.setdefault(name, set()).add(_line(name, labels))
     made = []
-    for family in sorted(_families(text), key=lambda one: one.name):
-        if family.name.startswith(("process_", "python_")):
-            continue
-        lines = {_line(one.name, one.labels) for one in family.samples if not one.name.endswith("_created")}
-        counter = family.type == "counter" and any("_total" in line for line in lines)
-        name = f"{family.name}_total" if counter else family.name
-        made += [f"# TYPE {name} {family.type}", *sorted(lines, key=_order)]
+    for family, kind in sorted(_KIND.findall(text)):
+        parts = [f"{family}{ending}" for ending in (_PARTS if kind in ("histogram", "summary") else ("",))]
+        found = [line for name in parts for line in sorted(lines.pop(name, ()), key=_order)]
+        made += [f"# TYPE {family} {kind}", *found] if found else []
+    made += [line for _, found in sorted(lines.items()) for line in sorted(found, key=_order)]
     return "".join(f"{line}\n" for line in made)
 
 
@@ -117,10 +118,12 @@ def externals(root: Path) -> tuple[External, ...]:
     return Externals.model_validate(content).externals
 
 
-def _families(text: str) -> list[Family]:
-    from prometheus_client.parser import text_string_to_metric_families
-
-    return list(text_string_to_metric_families(text))
+def _samples(text: str) -> list[tuple[str, dict[str, str]]]:
+    """Names and labels as they stand there: a parser that knows kinds would rename Triton's counters."""
+    return [
+        (name, {key: value.replace('\\"', '"') for key, value in _PAIR.findall(labels)})
+        for name, labels in _SAMPLE.findall(text)
+    ]
 
 
 def _line(name: str, labels: Mapping[str, str]) -> str:

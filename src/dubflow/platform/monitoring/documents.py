@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from dubflow.platform.monitoring.boards import BOARDS
-from dubflow.platform.monitoring.cases import tests
+from dubflow.platform.monitoring.cases import unit_tests
 from dubflow.platform.monitoring.panels import dashboard
 from dubflow.platform.monitoring.rules import files, groups
 
@@ -29,7 +29,7 @@ class _Plain(yaml.SafeDumper):
 def documents() -> dict[str, str]:
     """Texts by path."""
     made = {f"{RULES}/{name}.yaml": _yaml(content) for name, content in files().items()}
-    made |= {f"{TESTS}/{name}.yaml": _yaml(content) for name, content in tests().items()}
+    made |= {f"{TESTS}/{name}.yaml": _yaml(content) for name, content in unit_tests().items()}
     made |= {f"{DASHBOARDS}/{name}.json": json.dumps(dashboard(one), indent=1) + "\n" for name, one in BOARDS.items()}
     return made | {PROMETHEUS_RULE: _yaml(prometheus_rule())}
 
