@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 _PYTHON = re.compile(r"python(3(\.\d+)?)?$")
 _SHELLS = frozenset({"sh", "bash", "dash", "ash"})
@@ -78,11 +79,7 @@ def _flags(source: Path) -> frozenset[str]:
 
 def _verb(words: list[str]) -> str | None:
     """By the very parser of ``dubflow``; values are not looked at, because some are filled in by the cluster."""
-    import typer
-
-    from dubflow.cli.main import app
-
-    command = typer.main.get_command(app)
+    command = _commands()
     path = ["dubflow"]
     while hasattr(command, "commands"):
         given = [word for word in words if word not in ("--version", "--help")]
@@ -96,12 +93,20 @@ def _verb(words: list[str]) -> str | None:
     return _options(command, words, " ".join(path))
 
 
-def _options(command: object, words: list[str], path: str) -> str | None:
+@lru_cache(maxsize=1)
+def _commands() -> Any:
     import typer
 
-    parameters = getattr(command, "params", [])
-    context = typer.Context(command, info_name=path)  # type: ignore[arg-type]
-    parser = command.make_parser(context)  # type: ignore[attr-defined]
+    from dubflow.cli.main import app
+
+    return typer.main.get_command(app)
+
+
+def _options(command: Any, words: list[str], path: str) -> str | None:
+    import typer
+
+    context = typer.Context(command, info_name=path)
+    parser = command.make_parser(context)
     try:
         given, left, _ = parser.parse_args(args=list(words))
     except Exception as error:
@@ -109,5 +114,7 @@ def _options(command: object, words: list[str], path: str) -> str | None:
         return f"`{path}`: {told}"
     if left:
         return f"`{path}` does not take {' '.join(left)}"
-    missing = [one.name for one in parameters if one.required and not one.envvar and given.get(one.name) in (None, ())]
+    missing = [
+        one.name for one in command.params if one.required and not one.envvar and given.get(one.name) in (None, ())
+    ]
     return f"`{path}` needs {', '.join(missing)}" if missing else None

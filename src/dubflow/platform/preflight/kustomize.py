@@ -85,10 +85,21 @@ def _accumulated(folder: Path, items: list[Item], above: tuple[Path, ...]) -> li
         raise _bad(f"{folder.name} asks for {', '.join(unknown)}, which is not rendered without kubectl")
     for entry in content.get("resources") or ():
         items.extend(_resources(folder, str(entry), above))
+    _no_twins(folder, items)
     _generate(folder, content, items)
     for entry in content.get("components") or ():
         items = _accumulated((folder / str(entry)).resolve(), items, (*above, folder))
     return _transformed(folder, content, items)
+
+
+def _no_twins(folder: Path, items: Sequence[Item]) -> None:
+    seen: set[tuple[str, ...]] = set()
+    for one in items:
+        metadata = one.body["metadata"]
+        identity = (one.body["apiVersion"], one.body["kind"], space_of(metadata.get("namespace")), metadata["name"])
+        if identity in seen:
+            raise _bad(f"{folder.name} has {one.body['kind']} {metadata['name']} twice")
+        seen.add(identity)
 
 
 def _resources(folder: Path, entry: str, above: tuple[Path, ...]) -> list[Item]:

@@ -247,8 +247,15 @@ def _labels(template: object) -> Body:
 
 
 def _served(service: Resource, all_of_them: Manifests) -> Iterable[PodSpec]:
-    """The predictor's pod: the runtime's, with the service's own fields over it, and the labels that KServe gives."""
-    predictor = mapping(service.spec.get("predictor"))
+    """Pods of the predictor and of its canaries."""
+    yield _predictor(service, mapping(service.spec.get("predictor")), "predictor", all_of_them)
+    for one in bodies(service.spec.get("canary")):
+        predictor = mapping(one.get("predictor"))
+        yield _predictor(service, predictor, f"canary {predictor.get('name')}", all_of_them)
+
+
+def _predictor(service: Resource, predictor: Body, part: str, all_of_them: Manifests) -> PodSpec:
+    """The runtime's pod with the predictor's own fields over it, and the labels that KServe gives."""
     model = mapping(predictor.get("model"))
     runtime = all_of_them.find("ServingRuntime", model.get("runtime"), service.namespace)
     runtime = runtime or all_of_them.find("ClusterServingRuntime", model.get("runtime"))
@@ -256,7 +263,7 @@ def _served(service: Resource, all_of_them: Manifests) -> Iterable[PodSpec]:
     own = {key: value for key, value in predictor.items() if key not in _OF_THE_SERVICE}
     if model:
         served = {key: value for key, value in model.items() if key not in _OF_THE_MODEL}
-        own["containers"] = [{"name": SERVED, **served}, *bodies(own.get("containers"))]
+        own["containers"] = [{**served, "name": SERVED}, *bodies(own.get("containers"))]
     labels = {
         **_labels({"metadata": base}),
         **service.labels,
@@ -267,11 +274,11 @@ def _served(service: Resource, all_of_them: Manifests) -> Iterable[PodSpec]:
     }
     least = predictor.get("minReplicas", 1)
     replicas = least if isinstance(least, int) else 1
-    yield PodSpec(service, merged(base, own), labels, "always", replicas, "predictor")
+    return PodSpec(service, merged(base, own), labels, "always", replicas, part)
 
 
 _OF_THE_SERVICE = frozenset(
-    {"model", "minReplicas", "maxReplicas", "scaleTarget", "scaleMetric", "labels", "annotations", "canary",
+    {"model", "name", "minReplicas", "maxReplicas", "scaleTarget", "scaleMetric", "labels", "annotations", "canary",
      "canaryTrafficPercent", "deploymentStrategy", "containerConcurrency", "timeout", "logger", "batcher", "workerSpec",
      "autoScaling", "scaleMetricType"}
 )  # fmt: skip

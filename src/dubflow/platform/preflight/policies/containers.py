@@ -126,7 +126,7 @@ def image_digest(manifests: Manifests) -> Iterator[Finding]:
     """See :data:`IMAGE_DIGEST`. Until a release's images are given, which digests it will have is unchecked."""
     if manifests.overlay == "dev":
         return
-    loose = [(pod, one) for pod, one in _containers(manifests) if not split_image(str(one.get("image")))[2]]
+    loose = [(pod, one) for pod, one in _containers(manifests) if _is_loose(str(one.get("image") or ""))]
     if loose and not manifests.released:
         images = sorted({str(container.get("image")) for _, container in loose})
         hint = "Give a release's images with --images FILE; then each without a digest is refused."
@@ -136,6 +136,11 @@ def image_digest(manifests: Manifests) -> Iterator[Finding]:
     for pod, container in loose:
         told = f"{container.get('image')} has no digest."
         yield refused(IMAGE_DIGEST, named(pod, container), told, "Put its digest into the release's images.")
+
+
+def _is_loose(image: str) -> bool:
+    _, tag, digest = split_image(image)
+    return not digest and tag not in ("", "latest")  # else IMAGE_PINNED has told it already
 
 
 def resources(manifests: Manifests) -> Iterator[Finding]:
