@@ -291,12 +291,12 @@ def test_a_drained_worker_finishes_what_is_nearly_done_and_hands_back_what_is_no
 
 
 def test_scratch_of_workers_that_are_no_more_is_cleared(tmp_path: Path) -> None:
-    (tmp_path / "work" / "dead" / "job").mkdir(parents=True)
+    (tmp_path / "dead" / "job").mkdir(parents=True)
     with own_scratch(tmp_path) as mine, own_scratch(tmp_path) as other:
         assert mine.is_dir()
         assert other.is_dir()
-        assert not (tmp_path / "work" / "dead").exists()
-    assert [path for path in (tmp_path / "work").iterdir() if path.is_dir()] == []
+        assert not (tmp_path / "dead").exists()
+    assert [path for path in tmp_path.iterdir() if path.is_dir()] == []
 
 
 def test_workers_that_start_together_each_have_a_folder(tmp_path: Path) -> None:

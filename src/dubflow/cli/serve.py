@@ -45,7 +45,8 @@ def serve() -> None:
 def up(
     state: State = None,
     model: Annotated[
-        str | None, typer.Option(help="Serve this one, without a registry: starter, a stored model or a package.")
+        str | None,
+        typer.Option(help="Serve this one, without a registry: starter, a stored model, a package or an export."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Serve the champion of this model of the registry.")] = None,
     registry: Annotated[
@@ -194,6 +195,40 @@ def export(
     heard = "in-process" if made.triton_s is None else f"in-process and on Triton ({made.triton_s:g} s)"
     text = f"{out}: version {made.version} of {made.engine}; the golden clip was dubbed {heard} (world: {made.world})"
     say({"out": str(out), **made.model_dump(mode="json")}, as_json, text)
+
+
+@app.command()
+def fetch(
+    source: Annotated[
+        str,
+        typer.Argument(envvar="DUBFLOW_SERVED_SOURCE", help="Address of an export (s3://…, file:///…), or starter."),
+    ] = "starter",
+    out: Annotated[Path, typer.Option(help="Folder for it; what lies there is replaced.")] = Path("served"),
+    version: Annotated[
+        int | None, typer.Option(min=0, envvar="DUBFLOW_SERVED_VERSION", help="That it must be.")
+    ] = None,
+    package: Annotated[
+        str | None, typer.Option(envvar="DUBFLOW_SERVED_PACKAGE", help="Digest of the package that it must be.")
+    ] = None,
+    trusted_key: TrustedKeys = None,
+    licences: Licences = None,
+    as_json: Json = False,
+) -> None:
+    """Bring an export from its storage and check its signature, for `dubflow serve up --model`; a pod's first step."""
+    from dubflow.cli.model_packages import policy_of
+    from dubflow.serving.fetching import fetch_export
+
+    found = fetch_export(
+        source,
+        out,
+        trusted_keys=trusted_key or (),
+        version=version,
+        package=package,
+        policy=policy_of(licences),
+    )
+    what = "the shipped starter" if found is None else f"version {found.version} of {found.engine}, signed and whole"
+    facts = {} if found is None else found.model_dump(mode="json")
+    say({"out": str(out), "source": source, **facts}, as_json, f"{out}: {what}")
 
 
 def _answer_ready(found: ServingState, plan: StackPlan, as_json: bool) -> None:

@@ -17,6 +17,7 @@ from dubflow.gateway.observing import Observed
 from dubflow.gateway.parts import open_parts
 from dubflow.gateway.routes import consents, dubs, health, metrics, models, results, uploads
 from dubflow.gateway.settings import GatewaySettings, load_settings
+from dubflow.gateway.speakers import following
 
 ROUTERS = (dubs, results, uploads, models, consents, health, metrics)
 
@@ -34,7 +35,8 @@ def create_app(settings: GatewaySettings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         beside = asyncio.create_task(housekeeping(parts))
         try:
-            yield
+            with following(settings):
+                yield
         finally:
             beside.cancel()
             with suppress(asyncio.CancelledError):

@@ -31,6 +31,17 @@ class GatewaySettings(BaseSettings):
     registry: str | None = Field(None, description="MLflow's database or server; as `dubflow models` without.")
     model: str = Field("dubber", description="Name of the model in the registry that is served.")
 
+    # Tritons of other machines, as in a cluster.
+    triton: str | None = Field(
+        None, description="HOST:PORT of gRPC of all Tritons together; without, the server of the state folder speaks."
+    )
+    triton_key: SecretStr | None = Field(None, description="Opens them: their DUBFLOW_TRITON_KEY.")
+    scratch: Path | None = Field(
+        None,
+        description="Folder of clips at work, which Tritons of other machines see under the same path, and in "
+        "which locks hold between machines; `work` in the state folder without.",
+    )
+
     # Limits. A little over one earns a notice, not a refusal: see `tolerance`.
     tolerance: float = Field(0.05, ge=0, le=1, description="Share by which a soft limit may be passed with a notice.")
     clip_seconds: float = Field(60.0, gt=0, description="Longest clip, in seconds; soft.")
@@ -93,6 +104,11 @@ class GatewaySettings(BaseSettings):
     def files_root(self) -> str:
         """The storage's address."""
         return self.files or (self.state / "files").resolve().as_uri()
+
+    @property
+    def scratch_root(self) -> Path:
+        """Where workers keep what they work at; each in a folder of its own."""
+        return self.scratch or self.state / "work"
 
     @property
     def spool(self) -> Path:

@@ -31,6 +31,7 @@ from dubflow.gateway.logs import configure_logging
 from dubflow.gateway.metrics import Meters, Publisher
 from dubflow.gateway.retention import Retention
 from dubflow.gateway.settings import GatewaySettings, load_settings
+from dubflow.gateway.speakers import following, speakers_of
 from dubflow.gateway.tables import migrate
 from dubflow.gateway.uploads import UploadStore
 from dubflow.gateway.webhooks import Webhooks, webhook_secret
@@ -41,9 +42,7 @@ from dubflow.storage import Objects
 _KEEP_S = 5.0
 _RETENTION_S = 300.0
 _WEBHOOKS_S = 0.5
-_WORK = "work"
 _PATIENCE_S = 30.0
-_PROOF_S = 20.0
 
 _log = logging.getLogger("dubflow.gateway.worker")
 
@@ -81,32 +80,9 @@ class Housekeeping:
                 _log.exception("a chore failed for no known reason")
 
 
-def current_speaker(state: Path) -> Speaker:
-    """The engine that is served now, and its version.
-
-    Raises:
-        BadInput: ``serving.no_state`` and what opening it says.
-    """
-    from dubflow.serving.engines import open_engine
-    from dubflow.serving.golden import dub_golden
-    from dubflow.serving.state import read_state
-
-    engine = open_engine(state)
-    served = read_state(state)
-
-    def proof() -> object:
-        return dub_golden(engine, _PROOF_S)
-
-    for one in (served.current, served.previous):  # a switch may have come between the two lines above
-        if one is not None and one.engine == engine.id:
-            return Speaker(engine, one.version, one.package, proof)
-    return Speaker(engine, proof=proof)
-
-
 @contextmanager
-def own_scratch(state: Path) -> Iterator[Path]:
-    """A folder for this worker while it lives; those of workers that are no more are removed."""
-    root = state / _WORK
+def own_scratch(root: Path) -> Iterator[Path]:
+    """A folder in ``root`` for this worker while it lives; those of workers that are no more are removed."""
     taken = OurFault("gateway.scratch_taken", "Other workers hold the folder of scratch files.", "Start it again.")
     folder = root / secrets.token_hex(8)
     with ExitStack() as stack:
@@ -146,7 +122,7 @@ def serve(
     webhooks = Webhooks(database, webhook_secret(settings), allowed=settings.webhook_hosts, meters=meters)
     retention = Retention(database, objects, UploadStore(database, objects), settings.retention_days)
     with ExitStack() as stack:
-        scratch = stack.enter_context(own_scratch(settings.state))
+        scratch = stack.enter_context(own_scratch(settings.scratch_root))
         worker = Worker(tools, queue, scratch, name=name, drain_s=drain_s, meters=meters)
         if signals:
             stack.enter_context(_drained_by_signals(worker))
@@ -159,6 +135,7 @@ def serve(
             stack.enter_context(Publisher(meters, settings.state, beat=beat))
         else:
             stack.enter_context(told_by_itself(meters, settings.state, (settings.host, port), beat))
+        stack.enter_context(following(settings))
         stack.enter_context(Housekeeping(queue, webhooks, retention))
         _log.info("worker ready", extra={"worker": worker.name})
         attempts = worker.run(once=once)
@@ -180,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load_settings(state=given.state)
         serve(
             settings,
-            lambda: current_speaker(settings.state),
+            speakers_of(settings),
             name=given.name,
             drain_s=given.drain,
             once=given.once,

@@ -28,6 +28,7 @@ from dubflow.platform.supervising import Program, Supervisor
 from dubflow.serving.environment import check_numpy, no_triton, why_not
 from dubflow.serving.laid_out import REPOSITORY, all_off
 from dubflow.serving.launcher import TritonServer, free_ports
+from dubflow.serving.listening import load_listening
 from dubflow.serving.options import ServeOptions, write_options
 from dubflow.serving.state import STARTER_VERSION, Mode, ServingState, now, read_state, update_state, write_state
 from dubflow.serving.watcher import MODELS
@@ -164,7 +165,8 @@ class TritonService:
 
     def __init__(self, plan: StackPlan) -> None:
         self._directory = plan.directory
-        self._server = TritonServer(plan.directory / REPOSITORY, plan.directory, plan.options.tuning.triton)
+        triton = plan.options.tuning.triton
+        self._server = TritonServer(plan.directory / REPOSITORY, plan.directory, triton, load_listening())
         self._starts = 0
 
     @property
@@ -235,8 +237,9 @@ def _prepare(plan: StackPlan) -> None:
         found = fresh
     if plan.options.name is None or (found.model, found.registry) != (fresh.model, fresh.registry):
         found = fresh.with_changes(counts=found.counts)
-        for folder in (directory / MODELS).glob(f"{STARTER_VERSION}-*"):
-            shutil.rmtree(folder, ignore_errors=True)  # another folder may be meant by now
+        for pattern in (f"{STARTER_VERSION}-*", "*-stored"):  # no digest says what is in them
+            for folder in (directory / MODELS).glob(pattern):
+                shutil.rmtree(folder, ignore_errors=True)  # another folder may be meant by now
     gateway = f"{HOST}:{plan.port}" if plan.gateway else None
     gone = {"server": None, "grpc": None, "http": None, "metrics": None, "health": None}
     write_state(directory, found.with_changes(mode=plan.mode, why=plan.why, gateway=gateway, **gone))

@@ -28,22 +28,22 @@ TEXT, LANGUAGE = "lay blue with f five again", "en"
 STEPS = 4
 
 
-def golden_request() -> DubRequest:
-    """What is asked of every version."""
+def golden_request(clip: Path = CLIP) -> DubRequest:
+    """What is asked of every version; ``clip`` is a copy of the clip that a server elsewhere sees."""
     options = DubOptions(steps=STEPS, seed=0, no_face="speak")
-    return DubRequest(clip=CLIP, segments=(SegmentText(text=TEXT),), language=LANGUAGE, reference=SELF, options=options)
+    return DubRequest(clip=clip, segments=(SegmentText(text=TEXT),), language=LANGUAGE, reference=SELF, options=options)
 
 
-def golden_job() -> Job:
+def golden_job(clip: Path = CLIP) -> Job:
     """The request, planned; reads the clip.
 
     Raises:
         BadInput: what the reader says where the clip of this installation is damaged.
     """
-    request = golden_request()
-    _, plan = plan_task(DubTask(request, CLIP.with_suffix(".dub.mp4")))
-    voice = read_voice(CLIP, request.options, own=True)
-    return Job(CLIP, plan.frames, plan.segments, request.language, voice, request.options)
+    request = golden_request(clip)
+    _, plan = plan_task(DubTask(request, clip.with_suffix(".dub.mp4")))
+    voice = read_voice(clip, request.options, own=True)
+    return Job(clip, plan.frames, plan.segments, request.language, voice, request.options)
 
 
 @dataclass(frozen=True, eq=False)

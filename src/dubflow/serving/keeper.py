@@ -15,6 +15,7 @@ from types import FrameType
 
 from dubflow.errors import DubflowError, ExitCode
 from dubflow.serving.backend import Backend, InProcess
+from dubflow.serving.export import FILE as EXPORT
 from dubflow.serving.options import ServeOptions, read_options
 from dubflow.serving.source import FolderSource, RegistrySource, Source
 from dubflow.serving.state import ServingState, now, read_state
@@ -35,9 +36,13 @@ def source_of(options: ServeOptions) -> Source:
         from dubflow.registry.models import open_registry
 
         return RegistrySource(open_registry(options.registry, say), options.name, options.trusted_keys, policy)
+    return FolderSource(_folder_of(options.model or "starter"), options.trusted_keys, policy)
+
+
+def _folder_of(model: str) -> Path:
     from dubflow.diflow.facts import find_model
 
-    return FolderSource(find_model(options.model or "starter"), options.trusted_keys, policy)
+    return Path(model) if (Path(model) / EXPORT).is_file() else find_model(model)
 
 
 def backend_of(directory: Path, state: ServingState, options: ServeOptions) -> Backend:

@@ -1,7 +1,8 @@
 """Starts and stops the real tritonserver, so that nothing of it is left behind, whoever dies first.
 
-It listens on loopback only; everything but health and metadata wants a key that is made anew at each start. The key
-stands on its command line (the server takes it no other way), which other users of the machine may read.
+It listens on loopback unless it was told another address; everything but health and metadata wants a key, which is
+made anew at each start where none was given. The key stands on its command line (the server takes it no other way),
+which other users of the machine may read.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ from dubflow.parallel import end_with_parent
 from dubflow.serving import guard
 from dubflow.serving.environment import Wheel, check_numpy, find_wheel, libpython, no_triton, why_not
 from dubflow.serving.guard import SHARED_MEMORY, stubs_with
+from dubflow.serving.listening import LOOPBACK, Listening
 from dubflow.serving.repository import slips_folder
 from dubflow.serving.settings import TritonSettings
 from dubflow.serving.slips import sweep_slips
 
-HOST = "127.0.0.1"
 KEY_FILE = "triton.key"
 LOG_FILE = "triton.log"
 HTTP_HEADER = "triton-key"
@@ -48,8 +49,19 @@ class TritonServer:
         repository: where :func:`dubflow.serving.repository.install_version` puts models.
     """
 
-    def __init__(self, repository: Path, folder: Path, settings: TritonSettings | None = None) -> None:
+    def __init__(
+        self,
+        repository: Path,
+        folder: Path,
+        settings: TritonSettings | None = None,
+        listening: Listening | None = None,
+    ) -> None:
+        """
+        Args:
+            listening: address, ports and key; by default loopback, free ports and a new key, whatever the environment.
+        """
         self.repository = Path(repository).absolute()
+        self._listening = listening or Listening.model_construct()
         self._folder, self._settings = Path(folder).absolute(), settings or TritonSettings()
         self._prefix = shared_memory_prefix(self._folder)
         self._process: subprocess.Popen[bytes] | None = None
@@ -58,18 +70,18 @@ class TritonServer:
 
     @property
     def http(self) -> str:
-        """HOST:PORT."""
-        return f"{HOST}:{self._ports[0]}"
+        """HOST:PORT, as processes of this machine reach it."""
+        return f"{LOOPBACK}:{self._ports[0]}"
 
     @property
     def grpc(self) -> str:
         """HOST:PORT."""
-        return f"{HOST}:{self._ports[1]}"
+        return f"{LOOPBACK}:{self._ports[1]}"
 
     @property
     def metrics(self) -> str:
         """HOST:PORT."""
-        return f"{HOST}:{self._ports[2]}"
+        return f"{LOOPBACK}:{self._ports[2]}"
 
     @property
     def pid(self) -> int | None:
@@ -99,7 +111,9 @@ class TritonServer:
         backends = self._backends(wheel)
         for left in reversed(range(_TRIES)):
             # Nobody keeps a port for us between looking and starting: when another was quicker, look again.
-            http, grpc, metrics = free_ports(3)
+            http, grpc, metrics = (
+                wanted or free for wanted, free in zip(self._listening.ports, free_ports(3), strict=True)
+            )
             self._ports = (http, grpc, metrics)
             self._spawn(wheel, backends)
             try:
@@ -142,7 +156,8 @@ class TritonServer:
         (self._folder / KEY_FILE).unlink(missing_ok=True)
 
     def _spawn(self, wheel: Wheel, backends: Path) -> None:
-        key = secrets.token_urlsafe(32)
+        given = self._listening.key
+        key = secrets.token_urlsafe(32) if given is None else given.get_secret_value()
         with atomic_file(self._folder / KEY_FILE) as part:
             part.touch(0o600)
             part.write_text(key, encoding="utf-8")
@@ -188,7 +203,7 @@ class TritonServer:
             str(wheel.server),
             f"--model-repository={self.repository}",
             f"--backend-directory={backends}",
-            *(f"--{name}-address={HOST}" for name in ("http", "grpc", "metrics")),
+            *(f"--{name}-address={self._listening.host}" for name in ("http", "grpc", "metrics")),
             f"--http-port={http}",
             f"--grpc-port={grpc}",
             f"--metrics-port={metrics}",
@@ -268,7 +283,7 @@ def free_ports(count: int) -> tuple[int, ...]:
     with contextlib.ExitStack() as open_ones:
         sockets = [open_ones.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
-            one.bind((HOST, 0))
+            one.bind((LOOPBACK, 0))
         return tuple(int(one.getsockname()[1]) for one in sockets)
 
 

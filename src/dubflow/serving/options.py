@@ -28,7 +28,9 @@ class ServeOptions(Strict):
     """Of one server."""
 
     format: Literal["dubflow.serve-options/1"] = "dubflow.serve-options/1"
-    model: str | None = Field("starter", description="starter, or a folder of a package or stored model; version 0.")
+    model: str | None = Field(
+        "starter", description="starter, or a folder: of a package or stored model (version 0), or of an export."
+    )
     registry: str | None = Field(None, description="MLflow's database or server; None: as `dubflow models` finds it.")
     name: str | None = Field(None, description="Model in the registry whose champion is served, instead of `model`.")
     trusted_keys: tuple[Path, ...] = Field((), description="Public keys, one of which must have signed a package.")

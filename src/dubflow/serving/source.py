@@ -13,6 +13,8 @@ from dubflow.errors import DubflowError
 from dubflow.registry.licences import LicencePolicy, check_licences
 from dubflow.registry.package.manifest import PACKAGE, read_manifest
 from dubflow.registry.package.opening import open_package, read_package
+from dubflow.serving.export import FILE as EXPORT
+from dubflow.serving.export import MODEL, read_export
 from dubflow.serving.state import STARTER_VERSION
 
 if TYPE_CHECKING:
@@ -87,15 +89,18 @@ class RegistrySource:
 
 
 class FolderSource:
-    """One folder, a package or a stored model, as version 0; for a server without a registry."""
+    """One folder; for a server without a registry: a package or a stored model as version 0, an export as its own."""
 
     def __init__(self, folder: Path, trusted_keys: Sequence[Path] = (), policy: LicencePolicy | None = None) -> None:
-        self._folder, self._keys, self._policy = Path(folder), tuple(trusted_keys), policy
+        folder, self._version = Path(folder), STARTER_VERSION
+        if (folder / EXPORT).is_file():
+            folder, self._version = folder / MODEL, read_export(folder).version
+        self._folder, self._keys, self._policy = folder, tuple(trusted_keys), policy
 
     def wanted(self) -> Wanted:
         """See :class:`Source`."""
         packed = (self._folder / PACKAGE).is_file()
-        return Wanted(STARTER_VERSION, read_manifest(self._folder).digest if packed else None, 0)
+        return Wanted(self._version, read_manifest(self._folder).digest if packed else None, 0)
 
     def next_one(self) -> None:
         """Nobody."""

@@ -150,9 +150,9 @@ class _Call:
             )
             return self._spoken(job, watch)
         except InferenceServerException as error:
-            raise _typed(self._told() or error) from error
+            raise typed_error(self._told() or error) from error
         finally:
-            _end(client)
+            end_client(client)
 
     def _heard(self, result: Any, error: InferenceServerException | None) -> None:
         self._answers.put((result, error))
@@ -176,10 +176,10 @@ class _Call:
                 result, error = self._answers.get(timeout=_LOOK_S)
             except queue.Empty:
                 if time.monotonic() > until:
-                    raise _typed(InferenceServerException("no answer", status="DEADLINE_EXCEEDED")) from None
+                    raise typed_error(InferenceServerException("no answer", status="DEADLINE_EXCEEDED")) from None
                 continue
             if error is not None:
-                raise _typed(error)
+                raise typed_error(error)
             event = result.as_numpy("EVENT")
             if event is None:  # the stream's end
                 break
@@ -235,7 +235,7 @@ class _One:
         return self.whole.stopped()
 
 
-def _end(client: Any) -> None:
+def end_client(client: Any) -> None:
     """Close a client and its stream, which tells the server that nobody waits any more."""
     stream = client._stream
     if stream is not None:
@@ -266,7 +266,7 @@ def _segment(facts: dict[str, Any], waveform: Any) -> SpokenSegment:
     )
 
 
-def _typed(error: InferenceServerException) -> DubflowError:
+def typed_error(error: InferenceServerException) -> DubflowError:
     """An error of Triton's as one of ours; its class says whether trying again is worth it."""
     status = str(error.status() or "").removeprefix("StatusCode.")
     message = str(error.message())

@@ -62,6 +62,7 @@ class Worker:
     def run(self, *, once: bool = False) -> int:
         """Do jobs until drained, or with ``once`` until none is due; how many attempts were made."""
         attempts = 0
+        self.scratch.mkdir(parents=True, exist_ok=True)
         while not self.stopping.is_set():
             try:
                 taken = self._take()
@@ -87,7 +88,7 @@ class Worker:
         if not self.queue.anything():
             return None
         settings = self.tools.settings
-        if shutil.disk_usage(settings.state).free < settings.spare_bytes:
+        if shutil.disk_usage(self.scratch).free < settings.spare_bytes:
             raise disk_full()
         speaker = self.tools.speaker()
         if self._doubted and speaker.proof is not None:

@@ -16,10 +16,11 @@ from dubflow.dubbing.watching import CANCELLED
 from dubflow.errors import DubflowError, OurFault
 from dubflow.serving.asking import job_of
 from dubflow.serving.models.parts import Counters
-from dubflow.serving.models.streams import Stream
+from dubflow.serving.models.streams import Stream, send_event
 from dubflow.serving.repository import Installed, slips_folder
 from dubflow.serving.slips import Slip
-from dubflow.serving.wire import json_of
+from dubflow.serving.telling import QUESTION, tell
+from dubflow.serving.wire import error_facts, json_of
 
 Dub = Callable[[Job, dict[str, Any], Stream], Sequence[SpokenSegment]]
 """From a job, its JSON and its stream to spoken segments."""
@@ -36,8 +37,9 @@ class Decoupled:
 
     def __init__(self, args: dict[str, str], version: Installed, dub: Dub) -> None:
         self._dub, self._most = dub, version.jobs_at_once
-        self._version = int(args["model_version"])
-        self._slips = slips_folder(Path(args["model_repository"]).parent)
+        self._version, self._installed = int(args["model_version"]), version
+        self._repository = Path(args["model_repository"]).parent
+        self._slips = slips_folder(self._repository)
         self._slips.mkdir(parents=True, exist_ok=True)
         self._counters = Counters(args, _TOLD)
         self._lock, self._running = threading.Condition(), 0
@@ -48,6 +50,9 @@ class Decoupled:
             sender = request.get_response_sender()
             job = pb_utils.get_input_tensor_by_name(request, "JOB").as_numpy().copy()
             voice = pb_utils.get_input_tensor_by_name(request, "VOICE").as_numpy().copy()
+            if job.tobytes() == QUESTION:
+                self._tell(sender)
+                continue
             with self._lock:
                 free = self._running < self._most
                 self._running += free
@@ -65,6 +70,16 @@ class Decoupled:
         """Wait for jobs that run."""
         with self._lock:
             self._lock.wait_for(lambda: not self._running, timeout=_END_S)
+
+    def _tell(self, sender: Any) -> None:
+        """Who this is; no job of its own, so it waits for none."""
+        try:
+            facts = tell(self._installed, self._repository).model_dump(mode="json")
+        except Exception as error:
+            traceback.print_exc()
+            facts = error_facts(OurFault("serving.model_failed", f"The model failed: {error}.", "See its log."))
+        send_event(sender, facts)
+        sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 
     def _run(self, stream: Stream, content: Any, voice: Any) -> None:
         started, outcome = time.monotonic(), "done"

@@ -101,6 +101,11 @@ class Stream:
             thread.join()
 
     def _send(self, facts: dict[str, Any], waveform: NDArray[np.float32] | None = None) -> None:
-        sound = np.zeros(0, np.float32) if waveform is None else waveform
-        tensors = [pb_utils.Tensor("EVENT", json_bytes(facts)), pb_utils.Tensor("WAVEFORM", sound)]
-        self._sender.send(pb_utils.InferenceResponse(tensors))
+        send_event(self._sender, facts, waveform)
+
+
+def send_event(sender: Any, facts: dict[str, Any], waveform: NDArray[np.float32] | None = None) -> None:
+    """One answer of a request."""
+    sound = np.zeros(0, np.float32) if waveform is None else waveform
+    tensors = [pb_utils.Tensor("EVENT", json_bytes(facts)), pb_utils.Tensor("WAVEFORM", sound)]
+    sender.send(pb_utils.InferenceResponse(tensors))

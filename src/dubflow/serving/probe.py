@@ -1,0 +1,62 @@
+"""``python -m dubflow.serving.probe --state DIR``: whether this pod's version can be asked; exit code 0 or 1.
+
+Triton calls itself ready while the process of a model is dead, and not ready while a new version is broken and the one
+that serves is not. So it is asked for the models of the very version, and the keeper's last deep look (the golden clip)
+counts as well. The standard library alone: a kubelet runs it every few seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+_STATE, _REPOSITORY = "serving.json", "repository"
+_UNREGISTERED = 1_000_000_000
+_ANSWER_S = 3.0
+
+
+def why_not_ready(directory: Path) -> str:
+    """In a few words; empty where the current version of the server of a folder is ready."""
+    try:
+        state = json.loads((directory / _STATE).read_text(encoding="utf-8"))
+        current, health, address = state["current"], state["health"], state["http"]
+    except (OSError, ValueError, KeyError) as error:
+        return f"there is no state: {error}"
+    if current is None or address is None:
+        return "no version is served yet"
+    if health is None or not health["fine"]:
+        return "the golden clip was not dubbed yet" if health is None else f"not well: {health['reason']}"
+    number = int(current["version"]) or _UNREGISTERED
+    models = sorted(path.parent.name for path in (directory / _REPOSITORY).glob(f"*/{number}"))
+    if not models:
+        return f"version {current['version']} is not laid out"
+    return next((f"{name} {number} is not ready" for name in models if not _ready(address, name, number)), "")
+
+
+def _ready(address: str, model: str, number: int) -> bool:
+    connection = http.client.HTTPConnection(address, timeout=_ANSWER_S)
+    try:
+        connection.request("GET", f"/v2/models/{model}/versions/{number}/ready")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Look once."""
+    parser = argparse.ArgumentParser(prog="python -m dubflow.serving.probe", description="Whether a version answers.")
+    parser.add_argument("--state", type=Path, required=True, help="folder of the serving state")
+    why = why_not_ready(parser.parse_args(arguments).state)
+    if why:
+        sys.stderr.write(f"not ready: {why}\n")
+    return int(bool(why))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
