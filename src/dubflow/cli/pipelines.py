@@ -92,13 +92,17 @@ def compile_all(
 ) -> None:
     """Compile the pipelines of a checkout, after a change to pipelines/ or components/."""
     from dubflow.errors import ExitCode
+    from dubflow.platform.manifests.generated import follow
     from dubflow.platform.pipelines.compiling import compile_pipelines
 
     made = compile_pipelines(out, write=not check)
-    rows = [(one.name, str(one.path), "changed" if one.changed else "as it was") for one in made]
-    answer = {"pipelines": [{"name": one.name, "path": str(one.path), "changed": one.changed} for one in made]}
+    states = [(one.name, str(one.path), one.changed) for one in made]
+    # What a cluster is given of them lies in the same checkout, and is never older.
+    states += [("for a cluster", str(one.path), one.changed) for one in follow(out, write=not check)]
+    rows = [(name, path, "changed" if changed else "as it was") for name, path, changed in states]
+    answer = {"pipelines": [{"name": name, "path": path, "changed": changed} for name, path, changed in states]}
     emit(answer, as_json, lambda console: print_table(console, "", ("pipeline", "file", "state"), rows))
-    if check and any(one.changed for one in made):
+    if check and any(changed for _, _, changed in states):
         raise typer.Exit(ExitCode.BAD_INPUT)
 
 

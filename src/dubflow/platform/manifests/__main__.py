@@ -47,7 +47,7 @@ def _do(given: argparse.Namespace) -> int:
     root = definitions_root()
     if given.verb == "secrets":
         return _secrets(root, given.overlay)
-    from dubflow.platform.manifests.generated import IMAGES, generated, write
+    from dubflow.platform.manifests.generated import IMAGES, generated, put_right
 
     if given.verb == "images":
         from dubflow.atomic import write_text
@@ -59,7 +59,7 @@ def _do(given: argparse.Namespace) -> int:
     if given.verb == "write" and given.check:
         _say(changed=changed)
         return int(ExitCode.BAD_INPUT if changed else ExitCode.FINE)
-    write(root, files)
+    put_right(root, files)
     return _say(changed=changed)
 
 

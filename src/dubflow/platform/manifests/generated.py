@@ -6,6 +6,7 @@ kustomize reads no file outside of the folder that it renders, so what lies else
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,8 @@ import yaml
 from dubflow import __version__
 from dubflow.atomic import write_text
 from dubflow.platform.manifests.images import images_of
-from dubflow.platform.pipelines.cluster import ClusterSettings, cluster_form
-from dubflow.platform.pipelines.definitions import Definition, pipeline_names, read_pipeline
+from dubflow.platform.pipelines.cluster import ClusterSettings, cluster_documents
+from dubflow.platform.pipelines.definitions import Definition, ir_folder, pipeline_names, read_pipeline
 
 NAMESPACE = "dubflow-training"
 _MANIFESTS = Path("infra/kubernetes")
@@ -43,8 +44,22 @@ def generated(root: Path) -> tuple[Written, ...]:
     return tuple(_compared(root, path, text) for path, text in _files(root))
 
 
-def write(root: Path, files: tuple[Written, ...]) -> None:
-    """Put right those that changed."""
+def follow(compiled: Path, write: bool) -> tuple[Written, ...]:
+    """Pipelines of the checkout whose compiled pipelines lie in that folder, as resources; nothing for another folder.
+
+    With ``write`` they are put right, else only looked at.
+    """
+    root = Path(compiled).resolve().parents[1]
+    if Path(compiled).resolve() != ir_folder().resolve() or not (root / IMAGES).is_file():
+        return ()
+    found = (_compared(root, PIPELINES, _pipelines(root)),)
+    if write:
+        put_right(root, found)
+    return found
+
+
+def put_right(root: Path, files: tuple[Written, ...]) -> None:
+    """Write those that changed."""
     for one in files:
         if one.changed and one.text is None:
             (root / one.path).unlink()
@@ -60,9 +75,9 @@ def pipeline_resources(definition: Definition, images: Mapping[str, str]) -> tup
     settings = ClusterSettings(  # all that the form follows from, so that nobody's environment is in it
         data_image=images["data"], serve_image=images["serve"], train_image=images["train"], gpus=True
     )
-    text = cluster_form(definition.text, settings)
-    documents = list(yaml.safe_load_all(text))
-    version = f"{__version__}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    documents = cluster_documents(definition.text, settings)
+    content = json.dumps(documents, sort_keys=True).encode()
+    version = f"{__version__}-{hashlib.sha256(content).hexdigest()[:8]}"
     pipeline = {
         "apiVersion": "pipelines.kubeflow.org/v2beta1",
         "kind": "Pipeline",
@@ -97,9 +112,7 @@ def _metadata(name: str) -> dict[str, Any]:
 
 
 def _files(root: Path) -> Iterator[tuple[Path, str | None]]:
-    images = images_of(root / IMAGES)
-    resources = [one for name in pipeline_names() for one in pipeline_resources(read_pipeline(name), images)]
-    yield PIPELINES, _HEAD + yaml.dump_all(resources, Dumper=_Whole, sort_keys=True, width=120)
+    yield PIPELINES, _pipelines(root)
     sources = {path.name: path for path in sorted((root / DASHBOARDS).glob("*.json"))}
     for name, path in sources.items():
         yield COPIES / name, path.read_text(encoding="utf-8")
@@ -108,7 +121,13 @@ def _files(root: Path) -> Iterator[tuple[Path, str | None]]:
             yield COPIES / path.name, None
 
 
-class _Whole(yaml.SafeDumper):
+def _pipelines(root: Path) -> str:
+    images = images_of(root / IMAGES)
+    resources = [one for name in pipeline_names() for one in pipeline_resources(read_pipeline(name), images)]
+    return _HEAD + str(yaml.dump_all(resources, Dumper=_Whole, sort_keys=True, width=120))
+
+
+class _Whole(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
     """YAML without references to earlier places, which reviewers cannot read."""
 
     def ignore_aliases(self, data: Any) -> bool:

@@ -18,7 +18,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dubflow.errors import BadInput, OurFault, WrongUse, missing_extra
-from dubflow.platform.pipelines.definitions import Definition, Value, code_digest
+from dubflow.platform.pipelines.definitions import Definition, Value, code_digest, documents_of
 from dubflow.platform.pipelines.listening import to_standard_error
 from dubflow.platform.pipelines.records import (
     PIPELINE,
@@ -146,7 +146,12 @@ def resume(run: str, home: Path, settings: ClusterSettings | None = None) -> Run
 
 def cluster_form(text: str, settings: ClusterSettings) -> str:
     """The compiled pipeline with this cluster's images, and without GPUs where it has none."""
-    documents = list(yaml.safe_load_all(text))
+    return yaml.safe_dump_all(cluster_documents(text, settings), sort_keys=True)
+
+
+def cluster_documents(text: str, settings: ClusterSettings) -> list[Any]:
+    """As :func:`cluster_form`, not written out."""
+    documents = documents_of(text)
     for executor in documents[0]["deploymentSpec"]["executors"].values():
         container = executor.get("container")
         if container is None:
@@ -154,7 +159,17 @@ def cluster_form(text: str, settings: ClusterSettings) -> str:
         container["image"] = _image(container["image"], settings)
         if not settings.gpus:
             container.get("resources", {}).pop("accelerator", None)
-    return yaml.safe_dump_all(documents, sort_keys=True)
+    if not settings.gpus:
+        for executor in _on_kubernetes(documents).values():
+            executor.pop("tolerations", None)
+    return documents
+
+
+def _on_kubernetes(documents: list[Any]) -> dict[str, Any]:
+    """Executors as only Kubernetes knows them; none where the pipeline asks for nothing of it."""
+    known = documents[1]["platforms"].get("kubernetes", {}) if len(documents) > 1 else {}
+    executors: dict[str, Any] = known.get("deploymentSpec", {}).get("executors", {})
+    return executors
 
 
 def _image(neutral: str, settings: ClusterSettings) -> str:
