@@ -27,9 +27,10 @@ quick: environment ## every check and the quick tests
 lock: environment ## resolve the dependencies again; versions that still fit stay
 	@.venv/bin/python tools/lock.py
 
-pages: environment ## write docs/licences.md and docs/errors.md again
+pages: environment ## write docs/licences.md, docs/errors.md and infra/monitoring again
 	@.venv/bin/python tools/licences.py
 	@.venv/bin/python tools/error_codes.py
+	@.venv/bin/python tools/monitoring.py
 
 clean:           ## remove the environment and the demo's output
 	rm -rf .venv demo
