@@ -134,7 +134,7 @@ def export_pairs(
     from dubflow.incontext.pairs.export_precomputed import export_precomputed
     from dubflow.incontext.pairs.manifest import read_pairs
 
-    found = {}
+    found: dict[str, str] = {}
     for export in exports:
         folder = out / "export" / export
         if not folder.exists():

@@ -10,7 +10,7 @@ from dubflow.errors import BadInput
 from dubflow.incontext.backbone.geometry import Geometry
 from dubflow.incontext.backbone.video import encode_video
 from dubflow.incontext.pairs.engine_parts import Span
-from dubflow.incontext.pairs.fine_mask import Definition, MaskSettings, latent_lips, lip_motion, touched
+from dubflow.incontext.pairs.fine_mask import Definition, MaskSettings, latent_lips, lip_motion, touched, within
 from dubflow.incontext.pairs.lip_mask import LipSettings, lip_mask, mask_video
 from incontext.pairs.engine_room import DrawnClips as Drawn
 from incontext.pairs.engine_room import base, prompt, track
@@ -70,6 +70,21 @@ def test_latents_that_are_touched() -> None:
     assert found.shape == (3, 2, 3)
     assert sorted(map(tuple, np.argwhere(found).tolist())) == [(0, 0, 2), (2, 1, 0), (2, 1, 1)]
     assert not touched(np.zeros((9, 64, 64), bool), Geometry()).any()
+
+
+def test_the_other_half_is_left_as_it_is_but_for_what_lies_right_behind() -> None:
+    mask = torch.ones(6, 2, 2, dtype=torch.bool)  # 41 frames: 0, 1 to 8, 9 to 16, ...
+    for span, beyond, expected in (
+        (Span(0, 9), 0, [0, 1]),
+        (Span(0, 9), 1, [0, 1, 2]),
+        (Span(2, 17), 1, [1, 2, 3]),
+        (Span(8, 18), 0, [1, 2, 3]),
+        (Span(24, 41), 3, [3, 4, 5]),
+    ):
+        found = within(mask, span, Geometry(), beyond)
+        assert found.all(dim=(1, 2)).nonzero().flatten().tolist() == expected
+        assert found.any(dim=(1, 2)).sum() == len(expected)
+    assert not within(~mask, Span(0, 9), Geometry(), 1).any()
 
 
 def patched(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

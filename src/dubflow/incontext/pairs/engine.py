@@ -12,9 +12,9 @@ tried. Everything hangs on the prompt, the run's seed, the settings and the base
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,10 +27,9 @@ from dubflow.faces.landmarks import Landmarker
 from dubflow.incontext.backbone.audio import decode_audio, encode_audio
 from dubflow.incontext.backbone.fingerprint import fingerprint
 from dubflow.incontext.backbone.parts import Backbone
-from dubflow.incontext.backbone.text import TextFeatures, encode_text
 from dubflow.incontext.backbone.video import decode_video, encode_video
 from dubflow.incontext.inference.sampling import ClipLatents, GuidedText
-from dubflow.incontext.pairs.augmentation import merged, spelled
+from dubflow.incontext.pairs.augmentation import merged
 from dubflow.incontext.pairs.engine_cost import Stopwatch
 from dubflow.incontext.pairs.engine_parts import (
     HALVES,
@@ -46,8 +45,9 @@ from dubflow.incontext.pairs.engine_parts import (
     Splitter,
     SwitchingClip,
 )
+from dubflow.incontext.pairs.engine_passes import Pass, guided_texts, joined, passes_of
 from dubflow.incontext.pairs.engine_settings import FPS, SynthesisSettings
-from dubflow.incontext.pairs.fine_mask import latent_lips
+from dubflow.incontext.pairs.fine_mask import latent_lips, within
 from dubflow.incontext.pairs.inpainting import Remade, inpaint_latents, sound_of
 from dubflow.incontext.pairs.lip_mask import LipMask, lip_mask
 from dubflow.incontext.pairs.prompts.content import prompt_id
@@ -94,22 +94,6 @@ class MadeItem:
     halves: tuple[MadeHalf, ...]
     refused: tuple[Refused, ...]
     seconds: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Pass:
-    """One denoising of a clip: what a half says in it."""
-
-    kind: Literal["translation", "letters"]
-    half: Half
-    language: str
-    text: str
-    prompt: str
-    seed: int
-
-    def told(self) -> dict[str, Any]:
-        """For lineage."""
-        return {"prompt": self.prompt, "language": self.language, "said": self.text, "seed": self.seed}
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,9 +158,9 @@ class PairEngine:
             own = seed_of(seed, name, number)
             try:
                 cut = self._cut(prompt, own, watch)
-                passes = self._passes(prompt, cut, own)
+                passes = passes_of(prompt, self.settings, own)
                 with watch.timing("text"):
-                    texts = self._texts([one.prompt for one in passes])
+                    texts = guided_texts(self.backbone, passes, self.settings)
             except BadInput as error:
                 refused.append(Refused(own, error.code, error.headline))
                 continue
@@ -196,9 +180,7 @@ class PairEngine:
             first, second = (lip_mask(track, height, width, split.of(half), self.settings.lips) for half in HALVES)
             face = face_mask(track, height, width)
         with watch.timing("mask"):
-            remade = tuple(
-                latent_lips(self.backbone, clip.frames, one.mask, self.settings.mask) for one in (first, second)
-            )
+            remade = [self._remade(clip, half, split, one) for half, one in zip(HALVES, (first, second), strict=True)]
             latents = self._encoded(clip)
         if not all(bool(one.any()) for one in remade):
             raise BadInput(
@@ -207,6 +189,11 @@ class PairEngine:
                 "Lower `mask.threshold`, or take the definition `naive`.",
             )
         return _Cut(clip, own, split, (first, second), latents, (remade[0], remade[1]), face)
+
+    def _remade(self, clip: SwitchingClip, half: Half, split: Split, lips: LipMask) -> Tensor:
+        settings = self.settings.mask
+        found = latent_lips(self.backbone, clip.frames, lips.mask, settings)
+        return within(found, split.of(half), self.backbone.geometry, settings.beyond)
 
     def _encoded(self, clip: SwitchingClip) -> ClipLatents:
         import soxr
@@ -220,37 +207,11 @@ class PairEngine:
             encode_video(self.backbone, clip.frames)[None], encode_audio(self.backbone, sound, tokens)[None]
         )
 
-    def _passes(self, prompt: Prompt, cut: _Cut, seed: int) -> list[_Pass]:
-        found = []
-        for half in HALVES:
-            language = prompt.segments[1 - half].language
-            translation = prompt.segments[half].translation
-            assert translation is not None  # check_switch
-            found.append(self._pass("translation", prompt, half, translation, language, seed))
-            if self.settings.augment:
-                span = _spoken_seconds(prompt, half) or cut.split.of(half).frames / FPS
-                letters = spelled(span, seed_of(seed, "spelling", half), a_second=self.settings.letters_a_second)
-                found.append(self._pass("letters", prompt, half, letters, language, seed))
-        return found
-
-    def _pass(
-        self, kind: Literal["translation", "letters"], prompt: Prompt, half: Half, text: str, language: str, seed: int
-    ) -> _Pass:
-        told = render(prompt.saying(half, text, language), self.settings.form)
-        return _Pass(kind, half, language, text, told, seed_of(seed, kind, half))
-
-    def _texts(self, prompts: Sequence[str]) -> list[GuidedText]:
-        asked = encode_text(self.backbone, list(prompts))
-        avoided = None
-        if self.settings.guidance != 1:
-            avoided = encode_text(self.backbone, [self.settings.negative_prompt])
-        return [GuidedText(_items(asked, slice(place, place + 1)), avoided) for place in range(len(prompts))]
-
     def _spoken(
-        self, cut: _Cut, passes: Sequence[_Pass], texts: Sequence[GuidedText], watch: Stopwatch
-    ) -> dict[tuple[Half, str], tuple[_Pass, ContextHalf]]:
+        self, cut: _Cut, passes: Sequence[Pass], texts: Sequence[GuidedText], watch: Stopwatch
+    ) -> dict[tuple[Half, str], tuple[Pass, ContextHalf]]:
         """Every pass, decoded and cut to its half."""
-        made: dict[tuple[Half, str], tuple[_Pass, ContextHalf]] = {}
+        made: dict[tuple[Half, str], tuple[Pass, ContextHalf]] = {}
         tokens = cut.latents.audio.shape[1]
         for start in range(0, len(passes), self.settings.batch):
             chunk = slice(start, start + self.settings.batch)
@@ -268,7 +229,7 @@ class PairEngine:
                     self.backbone,
                     known,
                     remade,
-                    _joined(texts[chunk]),
+                    joined(texts[chunk]),
                     self.settings.sampling,
                     [one.seed for one in some],
                     hold=self.settings.hold,
@@ -289,7 +250,7 @@ class PairEngine:
         prompt: Prompt,
         cut: _Cut,
         half: Half,
-        spoken: Mapping[tuple[Half, str], tuple[_Pass, ContextHalf]],
+        spoken: Mapping[tuple[Half, str], tuple[Pass, ContextHalf]],
         watch: Stopwatch,
     ) -> MadeHalf:
         first, context = spoken[half, "translation"]
@@ -354,25 +315,3 @@ def cut_half(clip: SwitchingClip, span: Span) -> GeneratedHalf:
     own = clip.waveform[start:stop]
     waveform[: len(own)] = own
     return GeneratedHalf(clip.frames[span.start : span.stop].copy(), waveform, clip.sample_rate)
-
-
-def _spoken_seconds(prompt: Prompt, half: Half) -> float | None:
-    one = prompt.segments[half]
-    return None if one.start is None or one.end is None else one.end - one.start
-
-
-def _items(text: TextFeatures, place: slice) -> TextFeatures:
-    return TextFeatures(text.video[place], text.audio[place], text.mask[place])
-
-
-def _joined(texts: Sequence[GuidedText]) -> GuidedText:
-    def together(found: Sequence[TextFeatures]) -> TextFeatures:
-        return replace(
-            found[0],
-            video=torch.cat([one.video for one in found]),
-            audio=torch.cat([one.audio for one in found]),
-            mask=torch.cat([one.mask for one in found]),
-        )
-
-    avoided = [one.avoided for one in texts if one.avoided is not None]
-    return GuidedText(together([one.asked for one in texts]), together(avoided) if avoided else None)

@@ -28,7 +28,7 @@ from dubflow.errors import BadInput
 from dubflow.incontext.backbone.geometry import Geometry
 from dubflow.incontext.backbone.parts import Backbone
 from dubflow.incontext.backbone.video import encode_video
-from dubflow.incontext.pairs.engine_parts import Frames
+from dubflow.incontext.pairs.engine_parts import Frames, Span
 from dubflow.incontext.pairs.lip_mask import Mask, mask_video
 
 Definition = Literal["fine", "content", "naive"]
@@ -43,6 +43,12 @@ class MaskSettings(Strict):
         "Sec. 3.2 can be read; naive: latents over the lips alone.",
     )
     threshold: float = Field(0.1, ge=0, description="How far a normalised channel may be moved by the lips (tau).")
+    beyond: int = Field(
+        1,
+        ge=0,
+        description="Latent frames behind the half that may be remade with it: the encoder is causal and carries lips "
+        "on, but further on the other half is to be left as it is.",
+    )
 
 
 def latent_lips(backbone: Backbone, frames: Frames, lips: Mask, settings: MaskSettings) -> Tensor:
@@ -68,6 +74,14 @@ def latent_lips(backbone: Backbone, frames: Frames, lips: Mask, settings: MaskSe
 def lip_motion(backbone: Backbone, one: Frames, other: Frames) -> Tensor:
     """How far latents of two clips lie apart: the greatest of all channels, ``[F', H', W']``."""
     return (encode_video(backbone, one) - encode_video(backbone, other)).abs().amax(dim=0)
+
+
+def within(mask: Tensor, span: Span, geometry: Geometry, beyond: int) -> Tensor:
+    """``mask`` ``[F', H', W']`` in the latent frames of ``span`` and so many ``beyond`` them; False elsewhere."""
+    first, last = (-(-frame // geometry.temporal) for frame in (span.start, span.stop - 1))
+    kept = torch.zeros_like(mask)
+    kept[first : last + 1 + beyond] = mask[first : last + 1 + beyond]
+    return kept
 
 
 def touched(mask: Mask, geometry: Geometry) -> NDArray[np.bool_]:

@@ -56,7 +56,7 @@ def lip_mask(track: FaceTrack, height: int, width: int, span: Span, settings: Li
 
     inside = slice(span.start, span.stop)
     found = track.found[inside]
-    guessed = dict(Counter(reason for reason in track.reasons[inside] if reason is not None))
+    guessed: dict[str, int] = dict(Counter(reason for reason in track.reasons[inside] if reason is not None))
     if not found.any() or found.mean() < settings.seen:
         raise BadInput(
             "incontext.lips_unseen",
