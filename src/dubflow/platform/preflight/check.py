@@ -14,12 +14,13 @@ from dubflow.platform.preflight.checks import Check
 from dubflow.platform.preflight.core_kinds import CORE, check_core
 from dubflow.platform.preflight.custom_resources import CUSTOM, check_custom, schemas_folder
 from dubflow.platform.preflight.findings import Finding, Rule, Severity, counts, in_order, refused
+from dubflow.platform.preflight.made_by_code import SETTINGS_VALID, settings_valid, with_made
 from dubflow.platform.preflight.metrics_known import KnownMetrics, known_metrics
 from dubflow.platform.preflight.policies import access, containers, namespaces, pods, workloads
 from dubflow.platform.preflight.promtool import RULES as PROMTOOL_RULES
 from dubflow.platform.preflight.promtool import TESTS as PROMTOOL_TESTS
 from dubflow.platform.preflight.promtool import check_promtool
-from dubflow.platform.preflight.references import cluster, code, metrics, traffic
+from dubflow.platform.preflight.references import cluster, code, metrics, pipelines, traffic
 from dubflow.platform.preflight.references import pods as pod_references
 from dubflow.platform.preflight.rendering import Renderer, overlays, render_overlay
 from dubflow.platform.preflight.resources import Manifests
@@ -119,16 +120,21 @@ def all_rules() -> tuple[Rule, ...]:
     return (
         RENDER, CORE, CUSTOM,
         *(one.rule for one in POLICIES), *(one.rule for one in REFERENCES),
-        code.SETTING, code.COMMAND, code.IMAGE, metrics.METRIC,
+        code.SETTING, SETTINGS_VALID, code.COMMAND, code.IMAGE, pipelines.PIPELINE, metrics.METRIC,
         MATRIX, COMBINATION, KUBERNETES, API, PINS, POD_SECURITY_VERSION,
         PROMTOOL_RULES, PROMTOOL_TESTS, *IMAGE_RULES,
     )  # fmt: skip
 
 
 def check_manifests(manifests: Manifests, root: Path) -> list[Finding]:
-    """Policies and references of an overlay; schemas, versions and metrics are :func:`preflight`'s."""
-    found = [finding for check in (*POLICIES, *REFERENCES) for finding in check.run(manifests)]
-    return [*found, *code.setting(manifests, root), *code.command(manifests), *code.image(manifests, root)]
+    """Policies and references of an overlay, and of what our code makes in it at run time.
+
+    Schemas, versions and metrics are :func:`preflight`'s.
+    """
+    whole = with_made(manifests)
+    found = [finding for check in (*POLICIES, *REFERENCES) for finding in check.run(whole)]
+    found += [*code.setting(whole, root), *code.command(whole), *code.image(whole, root)]
+    return [*found, *settings_valid(manifests), *pipelines.pipeline(manifests, root)]
 
 
 def preflight(
@@ -212,7 +218,7 @@ def _of_overlay(
     manifests: Manifests, root: Path, matrix: Matrix | None, schemas: Path | None, counted: KnownMetrics
 ) -> Iterator[Finding]:
     yield from check_core(manifests.resources, matrix.checked if matrix else ())
-    yield from check_custom(manifests.resources, schemas)
+    yield from check_custom(with_made(manifests).resources, schemas)
     yield from check_manifests(manifests, root)
     yield from metrics.metric(metrics.used_in(manifests), metrics.recorded_in(manifests), counted)
     if matrix is not None:

@@ -44,7 +44,8 @@ def names_of(exposition: str) -> frozenset[str]:
     found = set(_SAMPLE.findall(exposition))
     for name, kind in _TYPE.findall(exposition):
         if kind == "counter":
-            found |= {name if name.endswith("_total") else f"{name}_total"}
+            if name not in found:  # Triton's counters have no ending
+                found.add(name if name.endswith("_total") else f"{name}_total")
         else:
             found |= {name + ending for ending in _ENDINGS.get(kind, ("",))}
     return frozenset(found)
@@ -64,9 +65,10 @@ def known_metrics(root: Path, fresh: Sequence[str] = ()) -> KnownMetrics:
         if fresh:
             counted = {name for one in fresh for name in names_of(_fetched(one))}
             return KnownMetrics(frozenset(counted | others), ", ".join(fresh))
-        saved = sorted(path.stem for path in (root / METRICS).glob("*.txt"))
-        source = f"saved scrapes of {', '.join(saved)}" if saved else ""
-        return KnownMetrics(frozenset(known(root)) | others, source)
+        saved = sorted((root / METRICS).glob("*.txt"))
+        silent = {name for path in saved for name in names_of(path.read_text(encoding="utf-8"))}
+        source = f"saved scrapes of {', '.join(path.stem for path in saved)}" if saved else ""
+        return KnownMetrics(frozenset(known(root)) | silent | others, source)
     except DubflowError:
         raise
     except (OSError, ValueError) as error:

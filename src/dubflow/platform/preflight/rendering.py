@@ -99,7 +99,7 @@ def _release(images: Path | None) -> list[Mapping[str, Any]]:
 def _take(value: Any, entry: Mapping[str, Any]) -> None:
     if isinstance(value, dict):
         for key, below in value.items():
-            if key == "image" and isinstance(below, str):
+            if (key == "image" or str(key).endswith("_IMAGE")) and isinstance(below, str):
                 value[key] = reimaged(below, entry)
             else:
                 _take(below, entry)

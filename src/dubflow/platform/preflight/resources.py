@@ -7,7 +7,7 @@ runtime, a serving runtime, and an InferenceService laid over the runtime that i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from dubflow.platform.preflight.merging import merged
@@ -44,7 +44,7 @@ class Resource:
     """One object of Kubernetes.
 
     Attributes:
-        body: as it was rendered. origin: the file it came from, where that is known.
+        body: as it was rendered. origin: who makes it at run time; empty for what is checked in.
     """
 
     body: Body
@@ -88,7 +88,8 @@ class Resource:
     @property
     def where(self) -> str:
         """As findings name it."""
-        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+        named = f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+        return f"{named} (made by {self.origin})" if self.origin else named
 
 
 @dataclass(frozen=True)
@@ -236,10 +237,37 @@ def _pods_of(resource: Resource, all_of_them: Manifests) -> Iterable[PodSpec]:
     elif kind == "InferenceService":
         yield from _served(resource, all_of_them)
     elif kind in ("TrainingRuntime", "ClusterTrainingRuntime"):
-        for job in bodies(at(body, "spec", "template", "spec", "replicatedJobs")):
-            template = at(job, "template", "spec", "template")
-            labels = {**_labels(template), "jobset.sigs.k8s.io/replicatedjob-name": str(job.get("name"))}
-            yield PodSpec(resource, mapping(at(template, "spec")), labels, "until_done", part=str(job.get("name")))
+        yield from _replicated(resource, resource)
+    elif kind == "TrainJob":
+        yield from _trained(resource, all_of_them)
+
+
+def _replicated(owner: Resource, runtime: Resource) -> Iterator[PodSpec]:
+    for job in bodies(at(runtime.body, "spec", "template", "spec", "replicatedJobs")):
+        template = at(job, "template", "spec", "template")
+        labels = {**_labels(template), "jobset.sigs.k8s.io/replicatedjob-name": str(job.get("name"))}
+        yield PodSpec(owner, mapping(at(template, "spec")), labels, "until_done", part=str(job.get("name")))
+
+
+def _trained(job: Resource, all_of_them: Manifests) -> Iterator[PodSpec]:
+    """The runtime's pods with the job's image, command, variables and patches over them, as Trainer would."""
+    reference = mapping(job.spec.get("runtimeRef"))
+    kind = str(reference.get("kind") or "ClusterTrainingRuntime")
+    runtime = all_of_them.find(kind, reference.get("name"), "" if kind.startswith("Cluster") else job.namespace)
+    trainer = mapping(job.spec.get("trainer"))
+    own = {key: trainer[key] for key in ("image", "command", "args", "env") if trainer.get(key)}
+    if trainer.get("resourcesPerNode"):
+        own["resources"] = trainer["resourcesPerNode"]
+    patches = {
+        str(each.get("name")): mapping(at(each, "template", "spec", "template", "spec"))
+        for one in bodies(job.spec.get("runtimePatches"))
+        for each in bodies(at(one, "trainingRuntimeSpec", "template", "spec", "replicatedJobs"))
+    }
+    for pod in _replicated(job, runtime) if runtime else ():
+        spec = merged(pod.spec, patches.get(pod.part, {}))
+        if pod.part == "node" and own:
+            spec = merged(spec, {"containers": [{"name": "node", **own}]})
+        yield replace(pod, spec=spec)
 
 
 def _labels(template: object) -> Body:

@@ -126,16 +126,22 @@ def image_digest(manifests: Manifests) -> Iterator[Finding]:
     """See :data:`IMAGE_DIGEST`. Until a release's images are given, which digests it will have is unchecked."""
     if manifests.overlay == "dev":
         return
-    loose = [(pod, one) for pod, one in _containers(manifests) if _is_loose(str(one.get("image") or ""))]
-    if loose and not manifests.released:
-        images = sorted({str(container.get("image")) for _, container in loose})
+    named_by = [(named(pod, one), str(one.get("image") or "")) for pod, one in _containers(manifests)]
+    named_by += [
+        (f"{one.where}, {key}", str(value))
+        for one in manifests.of("ConfigMap")
+        for key, value in mapping(one.body.get("data")).items()
+        if str(key).endswith("_IMAGE") and value
+    ]
+    loose = [(where, image) for where, image in named_by if _is_loose(image)]
+    if loose and not manifests.released and not any(split_image(image)[2] for _, image in named_by):
+        images = sorted({image for _, image in loose})
         hint = "Give a release's images with --images FILE; then each without a digest is refused."
         told = f"{len(images)} images have no digest yet: {', '.join(images)}."
         yield unchecked(IMAGE_DIGEST, f"overlay {manifests.overlay}", told, hint)
         return
-    for pod, container in loose:
-        told = f"{container.get('image')} has no digest."
-        yield refused(IMAGE_DIGEST, named(pod, container), told, "Put its digest into the release's images.")
+    for where, image in loose:
+        yield refused(IMAGE_DIGEST, where, f"{image} has no digest.", "Put its digest into the release's images.")
 
 
 def _is_loose(image: str) -> bool:

@@ -38,7 +38,7 @@ SHARED_MEMORY = Rule(
 )
 GPU_PLACEMENT = Rule(
     "policy.gpu_placement",
-    "Pods that ask for GPUs tolerate the taint of GPU nodes and choose such a node.",
+    "Pods that ask for GPUs tolerate the taint of GPU nodes.",
     "They wait for ever on a cluster that keeps other pods off its GPU nodes.",
 )
 SPREAD = Rule(
@@ -132,9 +132,6 @@ def gpu_placement(manifests: Manifests) -> Iterator[Finding]:
         tolerated = [one for one in bodies(pod.spec.get("tolerations")) if one.get("key") in (GPU, None)]
         if not tolerated:
             yield refused(GPU_PLACEMENT, pod.where, f"It does not tolerate the taint {GPU}.", "Add the toleration.")
-        if not pod.spec.get("nodeSelector") and not at(pod.spec, "affinity", "nodeAffinity"):
-            told = "It does not choose a node with GPUs."
-            yield refused(GPU_PLACEMENT, pod.where, told, "Add a nodeSelector for the cluster's GPU nodes.")
 
 
 def spread(manifests: Manifests) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from dubflow.platform.preflight.checks import Check
 from dubflow.platform.preflight.findings import Finding, Rule, refused
-from dubflow.platform.preflight.resources import CLUSTER_SCOPED, Manifests, at, bodies, mapping, words
+from dubflow.platform.preflight.resources import CLUSTER_SCOPED, Manifests, Resource, at, bodies, mapping, words
 
 TWICE = Rule(
     "reference.twice",
@@ -31,7 +31,7 @@ RUNTIME = Rule(
 )
 QUEUE = Rule(
     "reference.queue",
-    "Queues that jobs name are there, lead to a cluster queue, and that to flavours.",
+    "Queues that jobs name are there, lead to a cluster queue with flavours, and know what the jobs ask for.",
     "Jobs wait for ever.",
 )
 SCALE_TARGET = Rule(
@@ -118,6 +118,7 @@ def queue(manifests: Manifests) -> Iterator[Finding]:
             if manifests.find("LocalQueue", name, one.namespace) is None:
                 told = f"There is no LocalQueue {one.namespace}/{name}."
                 yield refused(QUEUE, one.where, told, "Add it or name another one.")
+        yield from _covered(manifests, one)
     for one in manifests.of("LocalQueue"):
         if manifests.find("ClusterQueue", one.spec.get("clusterQueue")) is None:
             yield refused(QUEUE, one.where, f"There is no ClusterQueue {one.spec.get('clusterQueue')}.", "Add it.")
@@ -130,6 +131,23 @@ def queue(manifests: Manifests) -> Iterator[Finding]:
                 if quotas != set(words(group.get("coveredResources"))):
                     told = f"The flavour {flavour.get('name')} has quotas of other resources than the group covers."
                     yield refused(QUEUE, one.where, told, "Give a quota for each covered resource.")
+
+
+def _covered(manifests: Manifests, job: Resource) -> Iterator[Finding]:
+    """Kueue never admits a job that asks for a resource which its queue does not know."""
+    local = manifests.find("LocalQueue", job.labels.get(_QUEUE_LABEL), job.namespace)
+    found = manifests.find("ClusterQueue", local.spec.get("clusterQueue")) if local else None
+    if found is None:
+        return
+    known = {
+        name for group in bodies(found.spec.get("resourceGroups")) for name in words(group.get("coveredResources"))
+    }
+    pods = [pod for pod in manifests.pods if pod.owner == job]
+    asked = {str(name) for pod in pods for container in pod.containers for kind in ("requests", "limits")
+             for name, value in mapping(at(container, "resources", kind)).items() if str(value) != "0"}  # fmt: skip
+    if lacking := sorted(asked - known):
+        told = f"It asks for {', '.join(lacking)}, of which ClusterQueue {found.name} knows nothing."
+        yield refused(QUEUE, job.where, told, "Cover the resource, or do not ask for it.")
 
 
 def scale_target(manifests: Manifests) -> Iterator[Finding]:
