@@ -54,16 +54,15 @@ def burn_cases(slo: Slo) -> list[Case]:
     tickets = tuple({"window": burn.long} for burn in BURNS if burn.severity == "ticket")
     made.append(Case(slo.alert, "a bad hour has ended: nobody is woken any more", ended, 100, tickets))
     if not isinstance(slo.sli, Moments):
-        few = {series: values.replace("+", "+0.000", 1) for series, values in _feed(slo, [(1.0, 45)]).items()}
-        made.append(Case(slo.alert, "too few events to say", few, 40))
+        few = _feed(slo, [(1.0, 45)], each=0.1)
+        made.append(Case(slo.alert, "all is bad, and too little to say", few, 40))
     return made
 
 
-def _feed(slo: Slo, parts: list[tuple[float, int]]) -> dict[str, str]:
-    """Series of a promise with these shares of bad ones for so many minutes each."""
+def _feed(slo: Slo, parts: list[tuple[float, int]], each: float = 1000) -> dict[str, str]:
+    """Series of a promise with these shares of bad ones for so many minutes, ``each`` of which has so many events."""
     if slo.name == "queue_age":
         return {"dubflow_queue_oldest_seconds": " ".join("900" if bad else "5" for bad in _spread(parts))}
-    each = 1000  # events a minute
     good, bad = _sums([(each * (1 - share), n) for share, n in parts]), _sums([(each * share, n) for share, n in parts])
     if slo.name == "api_availability":
         route = 'method="POST",route="/v1/dubs"'
