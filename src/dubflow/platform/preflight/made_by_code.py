@@ -74,8 +74,8 @@ def _exported() -> Exported:
 
 
 def _words() -> list[str]:
-    rooms = {name: f"/workspace/{name}" for name in ("data", "codec", "out")}
-    return training_words("tts", **rooms, nodes=_NODES, devices=1)
+    data, codec, out = (f"/workspace/{name}" for name in ("data", "codec", "out"))
+    return training_words("tts", data=data, codec=codec, out=out, nodes=_NODES, devices=1)
 
 
 def _settings(kind: type[_Settings], config: Resource) -> _Settings:
