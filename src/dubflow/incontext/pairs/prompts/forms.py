@@ -29,6 +29,7 @@ _TIME = r"\d{2}:\d{2}(?:\.\d)?"
 _HEAD = re.compile(
     r"(?:(?P<style>[^.]+)\. )??(?:Shot in (?P<scene>[^.]+?)(?: with (?P<light>(?:(?! with )[^.])+))?\. )?"
     r"(?:(?P<name>[^,.]+) is a|A) (?P<kind>[a-z]+)(?:, (?P<description>[^.]+?))??(?:, with a (?P<voice>[^.]+))?\. "
+    r"(?=At \[|(?:[^.“\[]+\. )?(?:He|She|They|It) speaks? in )"
 )
 _SEGMENT = re.compile(
     rf"(?:At \[(?P<start>{_TIME}){_DASH}(?P<end>{_TIME})\]: )?(?:(?P<action>[^.“\[]+)\. )?"
@@ -68,9 +69,8 @@ def parse(text: str) -> Prompt:
         BadInput: ``incontext.bad_prompt`` naming what cannot be read.
     """
     try:
-        if found := _COMPACT.fullmatch(text):
-            return Prompt.model_validate(_read_compact(found))
-        return Prompt.model_validate(_read_full(text))
+        # Only the full form has these marks, and always: no phrase and no text of a prompt may.
+        return Prompt.model_validate(_read_full(text) if "“" in text else _read_compact(text))
     except ValidationError as error:
         raise bad_prompt(text, error) from error
 
@@ -80,7 +80,10 @@ def _compact(prompt: Prompt) -> str:
     return f"{compact_look(prompt.speaker.kind, prompt.speaker.voice)}. {' | '.join(said)}"
 
 
-def _read_compact(found: re.Match[str]) -> dict[str, Any]:
+def _read_compact(text: str) -> dict[str, Any]:
+    found = _COMPACT.fullmatch(text)
+    if found is None:
+        raise _unreadable(text)
     segments, rest = [], found["segments"]
     while rest:
         one = _COMPACT_SEGMENT.match(rest)

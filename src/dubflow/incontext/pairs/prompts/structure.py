@@ -29,14 +29,16 @@ FASTEST: dict[Language, float] = {"en": 26.0, "es": 24.0, "ru": 28.0, "fr": 31.0
 """Letters a second that can still be said, stops and spaces included: a tenth above the fastest that the talkers'
 voices said of their phrases at 170 words a minute. The paper's example has 20.5 in French and 19 in English."""
 
-_PHRASE = re.compile(r'[^.!?"“”|\[\]\x00-\x1f\x7f]*')
+_PHRASE = re.compile(r'(?:[^\W_](?:[^.!?"“”|\[\]\x00-\x1f\x7f]*[^\W_])?)?')
 _SAID = re.compile(r'[^"“”\x00-\x1f\x7f]+')
 _NAME = re.compile(r"[^\W\d_][\w '’-]{0,39}")
 
 
 def _phrase(value: str) -> str:
     if not _PHRASE.fullmatch(value) or value != " ".join(value.split()):
-        raise ValueError("must be part of one sentence: no stops, quotation marks, brackets or double spaces")
+        raise ValueError(
+            "must be part of one sentence from letter to letter: no stops, quotation marks, brackets or double spaces"
+        )
     return value
 
 
@@ -49,6 +51,12 @@ def _said(value: str) -> str:
 def _light(value: str) -> str:
     if " with " in f" {value} ":
         raise ValueError("stands behind `with` in the text, so it cannot hold that word")
+    return value
+
+
+def _style(value: str) -> str:
+    if value.startswith("Shot in "):
+        raise ValueError("`Shot in` begins the scene in the text")
     return value
 
 
@@ -116,7 +124,7 @@ class Prompt(Strict):
     """What a clip is to show and say: one segment, or two with a silent pause between them."""
 
     speaker: Speaker = Speaker.model_validate({})
-    style: Phrase = Field("", description="Of the picture.")
+    style: Annotated[Phrase, AfterValidator(_style)] = Field("", description="Of the picture; only with a scene.")
     scene: Phrase = Field("", description="Where it is, with its article: `a rainy alleyway at midnight`.")
     light: Annotated[Phrase, AfterValidator(_light)] = Field("", description="Only with a scene.")
     segments: tuple[Segment, ...] = Field(min_length=1, max_length=2)
@@ -125,8 +133,11 @@ class Prompt(Strict):
 
     @model_validator(mode="after")
     def _is_a_timeline(self) -> Self:
-        if self.light and not self.scene:
-            raise ValueError("light: needs a scene")
+        # Without a scene nothing in the text would tell a style from an action, or light from the scene itself.
+        if (self.light or self.style) and not self.scene:
+            raise ValueError("light and style: need a scene")
+        if " with " in self.scene and not self.light:
+            raise ValueError("scene: behind `with` stands the light; give it apart")
         if self.pause and len(self.segments) == 1:
             raise ValueError("pause: needs two segments")
         if len(self.segments) == 2:
