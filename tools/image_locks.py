@@ -145,7 +145,7 @@ def main() -> int:
         return 0
     if given.build:
         uv = Path(sys.executable).parent / "uv"
-        words = ["pip", "compile", LOCKS / "build.in", "-o", LOCKS / "build.lock", "-c", ROOT / "requirements.lock"]
+        words = ["pip", "compile", LOCKS / "build.in", "-o", LOCKS / "build.lock"]
         options = ["--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate", "-q", "--no-config"]
         subprocess.run([str(uv), *map(str, words), *options], check=True)
         print("wrote build.lock")
