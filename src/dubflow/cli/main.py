@@ -17,6 +17,7 @@ import typer
 from dubflow import __version__
 from dubflow.cli import (
     adapter,
+    backup,
     benchmark,
     codec,
     corpus,
@@ -77,6 +78,7 @@ app.add_typer(pipelines.runs, name="runs")
 app.add_typer(models.app, name="models")
 app.add_typer(serve.app, name="serve")
 app.add_typer(rollout.app, name="rollout")
+app.add_typer(backup.app, name="backup")
 app.add_typer(keys.app, name="keys")
 app.add_typer(adapter.app, name="adapter")
 

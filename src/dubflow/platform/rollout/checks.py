@@ -35,7 +35,7 @@ class Check(Strict):
 
 @dataclass(frozen=True)
 class GoldenPair:
-    """The same golden sentence, dubbed by both versions.
+    """The golden clip with the same noise, dubbed by both versions.
 
     Attributes:
         phones: that should be heard. candidate_errors, champion_errors: phones that are wrong, by the phone judge.
@@ -43,7 +43,7 @@ class GoldenPair:
         candidate_failed, champion_failed: code of the error; empty where there was none.
     """
 
-    sentence: str
+    seed: int
     phones: int
     candidate_errors: int
     champion_errors: int

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from dubflow.dubbing.engine import Engine
 from dubflow.errors import BadInput, OurFault, WrongUse
 from dubflow.platform.rollout.checks import GoldenPair, Requests
-from dubflow.platform.rollout.golden import Hears, compare_golden, language_of, sentences
+from dubflow.platform.rollout.golden import Hears, check_languages, compare_golden, golden_seeds
 from dubflow.platform.rollout.kubernetes import ClusterSettings, Services
 from dubflow.platform.rollout.records import Contest
 from dubflow.platform.rollout.releasing import Releases
@@ -74,8 +74,9 @@ class ClusterPlace:
         limit = contest.policy.dub_s
         ours = self._engine(contest, contest.candidate, self._settings.candidate_grpc, "CANDIDATE_GRPC")
         theirs = self._engine(contest, contest.champion, self._settings.champion_grpc, "CHAMPION_GRPC")
-        asked = sentences(dubs, language_of(ours.languages, theirs.languages), look)
-        return list(compare_golden(ours, theirs, asked, self._judge(), within_s=limit, stopped=stopped))
+        check_languages(ours.languages, theirs.languages)
+        seeds = golden_seeds(dubs, look)
+        return list(compare_golden(ours, theirs, seeds, self._judge(), within_s=limit, stopped=stopped))
 
     def requests(self, contest: Contest) -> tuple[Requests | None, Requests | None] | None:
         """See :class:`~dubflow.platform.rollout.machine.Place`: without Prometheus nobody knows, and that holds.

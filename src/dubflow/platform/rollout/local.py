@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dubflow.errors import BadInput, DubflowError, WrongUse
 from dubflow.platform.rollout.checks import GoldenPair, Requests
-from dubflow.platform.rollout.golden import Hears, compare_golden, language_of, sentences
+from dubflow.platform.rollout.golden import Hears, check_languages, compare_golden, golden_seeds
 from dubflow.platform.rollout.records import Contest
 from dubflow.platform.rollout.releasing import Releases
 from dubflow.platform.serving_status import await_served, is_up
@@ -76,8 +76,9 @@ class LocalPlace:
         limit = contest.policy.dub_s
         ours = engine_for(self._directory, state, candidate, deadline_s=limit)
         theirs = engine_for(self._directory, state, champion, deadline_s=limit)
-        asked = sentences(dubs, language_of(candidate.languages, champion.languages), look)
-        return list(compare_golden(ours, theirs, asked, self._judge(), within_s=limit, stopped=stopped))
+        check_languages(candidate.languages, champion.languages)
+        seeds = golden_seeds(dubs, look)
+        return list(compare_golden(ours, theirs, seeds, self._judge(), within_s=limit, stopped=stopped))
 
     def requests(self, contest: Contest) -> tuple[Requests | None, Requests | None] | None:
         """Nobody is asked: users' jobs do not reach the candidate here."""

@@ -31,7 +31,7 @@ class Place(Protocol):
         """
 
     def golden(self, contest: Contest, dubs: int, look: int, stopped: Callable[[], bool]) -> Sequence[GoldenPair]:
-        """Golden dubs by both versions as they run now, other sentences at each look.
+        """Golden dubs by both versions as they run now, with other noise at each look.
 
         Raises:
             WrongUse: ``platform.rollout_stopped`` once ``stopped`` says so.
