@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dubflow.atomic import write_json
-from dubflow.platform.inference_services import MOUNT, DeploySettings, apply_service, inference_service
+from dubflow.platform.inference_services import SERVED, DeploySettings, apply_service, inference_service
 from dubflow.platform.serving_status import await_served, is_up
 from dubflow.platform.steps.artifacts import place, work_folder
 from dubflow.platform.steps.registry_words import champion_of
@@ -33,7 +33,7 @@ def export_for_serving(
     champion = champion_of(registry, name)
     if not version and champion is not None and champion.package == digest:
         version = champion.version
-    mounted = MOUNT if on_cluster(DeploySettings()) else ""
+    mounted = SERVED if on_cluster(DeploySettings()) else ""
     folder = work_folder(root, "exported", {"package": digest, "version": version, "mounted": mounted})
     words = ["export", package, "--out", str(folder), "--version", str(version)]
     made = run_verb("serve", *words, *(["--mounted-at", mounted] if mounted else []))
