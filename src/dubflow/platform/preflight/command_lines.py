@@ -105,6 +105,8 @@ def _commands() -> Any:
 def _options(command: Any, words: list[str], path: str) -> str | None:
     import typer
 
+    if "--help" in words:
+        return None
     context = typer.Context(command, info_name=path)
     parser = command.make_parser(context)
     try:
