@@ -29,6 +29,7 @@ NAME = st.from_regex(r"[a-z][a-z_]{2,12}:?[a-z]{1,5}", fullmatch=True).filter(
         ("1e6 * a or b and on() c unless d offset 1d > bool 0x10", {"a", "b", "c", "d"}),
         ("histogram_quantile(0.95, sum without (i) (rate(h_bucket[$__rate_interval])))", {"h_bucket"}),
         ('absent(a{b="c{d}\\"e"}) > Inf', {"a"}),
+        ("a / on (x) group_left b * ignoring (y) group_right () c", {"a", "b", "c"}),
         ("time() - vector(1)", set()),
     ],
 )

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.main import get_command
 
 from dubflow.gateway.settings import GatewaySettings
@@ -78,3 +79,22 @@ def test_verbs_settings_panels_and_codes_in_it_exist(page: str, repository: Path
     assert codes
     told = (repository / "docs" / "errors.md").read_text("utf-8")
     assert {code for code in codes if f"`{code}`" not in told} == set()
+
+
+def test_objects_of_the_cluster_in_it_exist(page: str, repository: Path) -> None:
+    paths = sorted((repository / "infra" / "kubernetes" / "base").rglob("*.yaml"))
+    objects = [
+        one
+        for path in paths
+        if path.name != "kustomization.yaml"
+        for one in yaml.safe_load_all(path.read_text("utf-8"))
+        if isinstance(one, dict)
+    ]
+    there = {(str(one.get("kind", "")).lower(), one["metadata"]["name"]) for one in objects if "metadata" in one}
+    named = set(re.findall(r"\b(deployment|scaledobject)[/ ](dubflow-[\w-]+)", page))
+    assert named
+    assert named <= there
+    spaces = {one["metadata"].get("namespace") for one in objects if "metadata" in one}
+    assert set(re.findall(r"kubectl -n (dubflow[\w-]*)", page)) <= spaces
+    kinds = {one for inside in re.findall(r"kubectl -n \S+ get ([a-z,]+)", page) for one in inside.split(",")}
+    assert kinds - {"pods", "hpa", "endpoints", "trainjob"} <= {kind for kind, _ in there} | {"service"}

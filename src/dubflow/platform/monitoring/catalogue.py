@@ -25,13 +25,15 @@ _BOUND = "le"
 _OF_THE_PROCESS = ("process_", "python_")
 _PARTS = ("", "_bucket", "_sum", "_count")
 _KIND = re.compile(r"^# TYPE (\S+) (\S+)$", re.MULTILINE)
-_SAMPLE = re.compile(r"^([A-Za-z_:][\w:]*)(?:\{(.*)\})? [^ ]+(?: \d+)?$", re.MULTILINE)
+_SAMPLE = re.compile(r"^([A-Za-z_:][\w:]*)(?:\{(.*)\})? [^ \n]+(?: \d+)?$", re.MULTILINE)
 _PAIR = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'')
 _LABELS = re.compile(r"\{[^{}]*\}|\[[^\[\]]*\]")
 _GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^()]*\)")
 _NAME = re.compile(r"(?<![\w:.$])[A-Za-z_:][\w:]*(?!\s*\()(?![\w:])")
-_WORDS = frozenset({"and", "or", "unless", "bool", "offset", "inf", "nan", "by", "without"})
+_WORDS = frozenset(
+    {"and", "or", "unless", "bool", "offset", "inf", "nan", "by", "without", "group_left", "group_right"}
+)
 
 
 @dataclass(frozen=True)
