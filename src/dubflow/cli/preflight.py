@@ -43,6 +43,7 @@ def preflight(
 
     What could not be looked at is told as unchecked, and is not the same as fine.
     """
+    from dubflow.cli.main import app
     from dubflow.platform.preflight.check import all_rules, project_root
     from dubflow.platform.preflight.check import preflight as check
 
@@ -54,6 +55,7 @@ def preflight(
     report = check(
         (root or project_root()).absolute(),
         () if overlay == "all" else (overlay,),
+        program=typer.main.get_command(app),
         by=renderer.value,
         images=images,
         scrapes=scrape or (),

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 
+from dubflow.cli.main import app
 from dubflow.errors import BadInput
 from dubflow.platform.preflight.check import all_rules, check_manifests
 from dubflow.platform.preflight.core_kinds import check_core
@@ -29,6 +31,7 @@ from dubflow.platform.preflight.yaml_files import read
 HERE = Path(__file__).parent
 BROKEN = {path.stem: path for path in sorted((HERE / "broken").glob("*.yaml"))}
 BY_MANIFEST = [name for name in BROKEN if name.startswith(("policy.", "reference."))]
+PROGRAM = typer.main.get_command(app)
 COUNTED = KnownMetrics(frozenset({"dubflow_queue_jobs"}), "a test")
 
 
@@ -50,7 +53,7 @@ def refused_by(findings: Iterable[Finding]) -> set[str]:
 
 def everything(manifests: Manifests, repository: Path) -> list[Finding]:
     used = metrics.metric(metrics.used_in(manifests), metrics.recorded_in(manifests), COUNTED)
-    return [*check_manifests(manifests, repository), *used, *check_overlay(matrix(repository), manifests)]
+    return [*check_manifests(manifests, repository, PROGRAM), *used, *check_overlay(matrix(repository), manifests)]
 
 
 def matrix(repository: Path, patch: dict[str, Any] | None = None) -> Matrix:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import typer
 
+from dubflow.cli.main import app
 from dubflow.errors import BadInput
 from dubflow.gateway.settings import GatewaySettings
 from dubflow.platform.preflight.command_lines import through_a_shell, wrong_with
@@ -15,6 +17,8 @@ from dubflow.platform.preflight.references.metrics import metric, used_in_files
 from dubflow.platform.preflight.settings_names import known_variables
 from dubflow.platform.preflight.versions import later
 from dubflow.platform.trainjobs import TrainJobSettings
+
+PROGRAM = typer.main.get_command(app)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +36,7 @@ from dubflow.platform.trainjobs import TrainJobSettings
     ],
 )
 def test_lines_that_are_right(line: str) -> None:
-    assert wrong_with(line.split()) is None
+    assert wrong_with(line.split(), PROGRAM) is None
 
 
 @pytest.mark.parametrize(
@@ -51,7 +55,7 @@ def test_lines_that_are_right(line: str) -> None:
     ],
 )
 def test_lines_that_are_wrong(line: str, said: str) -> None:
-    assert said in (wrong_with(line.split()) or "")
+    assert said in (wrong_with(line.split(), PROGRAM) or "")
 
 
 def test_a_shell_is_not_looked_into() -> None:

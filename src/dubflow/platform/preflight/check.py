@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ class Report:
     told: tuple[Told, ...]
     resources: dict[str, int]
     rendered_by: str
-    seconds: float = 0.0
+    seconds: float
 
     @property
     def fine(self) -> bool:
@@ -126,14 +126,17 @@ def all_rules() -> tuple[Rule, ...]:
     )  # fmt: skip
 
 
-def check_manifests(manifests: Manifests, root: Path) -> list[Finding]:
+def check_manifests(manifests: Manifests, root: Path, program: Any) -> list[Finding]:
     """Policies and references of an overlay, and of what our code makes in it at run time.
 
     Schemas, versions and metrics are :func:`preflight`'s.
+
+    Args:
+        root: of the checkout. program: ``dubflow`` as a command of click, which command lines are held to.
     """
     whole = with_made(manifests)
     found = [finding for check in (*POLICIES, *REFERENCES) for finding in check.run(whole)]
-    found += [*code.setting(whole, root), *code.command(whole), *code.image(whole, root)]
+    found += [*code.setting(whole, root), *code.command(whole, program), *code.image(whole, root)]
     return [*found, *settings_valid(manifests), *pipelines.pipeline(manifests, root)]
 
 
@@ -141,15 +144,16 @@ def preflight(
     root: Path,
     names: Sequence[str] = (),
     *,
+    program: Any,
     by: Renderer = "auto",
     images: Path | None = None,
     scrapes: Sequence[str] = (),
-    say: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Check overlays and what belongs to all of them.
 
     Args:
         root: of the checkout. names: of overlays; all without. by: the renderer.
+        program: ``dubflow`` as a command of click; command lines in manifests are held to it.
         images: a release's images, put into every overlay. scrapes: fresh ones, in the place of the saved.
 
     Raises:
@@ -162,41 +166,35 @@ def preflight(
         raise WrongUse(
             "platform.unknown_overlay", f"There is no overlay {', '.join(unknown)}.", f"Known: {', '.join(known)}."
         )
-    with ThreadPoolExecutor(1) as aside:  # promtool takes longer than everything else together
-        rules = aside.submit(lambda: list(check_promtool(infra / "monitoring")))
-        report = _checked(root, names or known, by, images, scrapes, say, rules)
-    return replace(report, seconds=time.monotonic() - begun)
-
-
-def _checked(
-    root: Path,
-    names: Sequence[str],
-    by: Renderer,
-    images: Path | None,
-    scrapes: Sequence[str],
-    say: Callable[[str], None],
-    rules: Future[list[Finding]],
-) -> Report:
-    infra = root / "infra"
     found: dict[Finding, list[str]] = {}
     resources: dict[str, int] = {}
     rendered_by = ""
-    matrix = _matrix(root, found)
-    folder, counted = schemas_folder(root), known_metrics(root, scrapes)
-    for name in names:
-        say(f"overlay {name}")
-        try:
-            rendered = render_overlay(infra / "kubernetes", name, by, images)
-        except BadInput as error:
-            _add(found, [refused(RENDER, f"overlay {name}", error.headline, error.hint)], name)
-            continue
-        resources[name], rendered_by = len(rendered.manifests.resources), rendered.by
-        _add(found, _of_overlay(rendered.manifests, root, matrix, folder, counted), name)
-    say("rules, images and versions")
-    _add(found, _of_project(infra, matrix, counted, root), "")
-    _add(found, rules.result(), "")
+    look = _Look(root, _matrix(root, found), schemas_folder(root), known_metrics(root, scrapes), program)
+    with ThreadPoolExecutor(1) as aside:  # promtool takes longer than everything else together
+        rules = aside.submit(lambda: list(check_promtool(infra / "monitoring")))
+        for name in names or known:
+            try:
+                rendered = render_overlay(infra / "kubernetes", name, by, images)
+            except BadInput as error:
+                _add(found, [refused(RENDER, f"overlay {name}", error.headline, error.hint)], name)
+                continue
+            resources[name], rendered_by = len(rendered.manifests.resources), rendered.by
+            _add(found, _of_overlay(rendered.manifests, look), name)
+        _add(found, _of_project(look), "")
+        _add(found, rules.result(), "")
     told = tuple(Told(one, tuple(name for name in found[one] if name)) for one in in_order(found))
-    return Report(told, resources, rendered_by)
+    return Report(told, resources, rendered_by, time.monotonic() - begun)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What every overlay is held to."""
+
+    root: Path
+    matrix: Matrix | None
+    schemas: Path | None
+    counted: KnownMetrics
+    program: Any
 
 
 def _matrix(root: Path, found: dict[Finding, list[str]]) -> Matrix | None:
@@ -214,26 +212,25 @@ def _add(found: dict[Finding, list[str]], more: Iterable[Finding], overlay: str)
             names.append(overlay)
 
 
-def _of_overlay(
-    manifests: Manifests, root: Path, matrix: Matrix | None, schemas: Path | None, counted: KnownMetrics
-) -> Iterator[Finding]:
-    yield from check_core(manifests.resources, matrix.checked if matrix else ())
-    yield from check_custom(with_made(manifests).resources, schemas)
-    yield from check_manifests(manifests, root)
-    yield from metrics.metric(metrics.used_in(manifests), metrics.recorded_in(manifests), counted)
-    if matrix is not None:
-        yield from check_overlay(matrix, manifests)
+def _of_overlay(manifests: Manifests, look: _Look) -> Iterator[Finding]:
+    yield from check_core(manifests.resources, look.matrix.checked if look.matrix else ())
+    yield from check_custom(with_made(manifests).resources, look.schemas)
+    yield from check_manifests(manifests, look.root, look.program)
+    yield from metrics.metric(metrics.used_in(manifests), metrics.recorded_in(manifests), look.counted)
+    if look.matrix is not None:
+        yield from check_overlay(look.matrix, manifests)
 
 
-def _of_project(infra: Path, matrix: Matrix | None, counted: KnownMetrics, root: Path) -> Iterator[Finding]:
+def _of_project(look: _Look) -> Iterator[Finding]:
     from dubflow.platform.images.checking import check_images
 
-    if matrix is not None:
-        yield from check_matrix(matrix)
-        yield from check_pins(matrix, root / "pyproject.toml")
+    if look.matrix is not None:
+        yield from check_matrix(look.matrix)
+        yield from check_pins(look.matrix, look.root / "pyproject.toml")
+    monitoring = look.root / "infra" / "monitoring"
     try:
-        uses, recorded = metrics.used_in_files(infra / "monitoring")
-        yield from metrics.metric(uses, recorded, counted)
+        uses, recorded = metrics.used_in_files(monitoring)
+        yield from metrics.metric(uses, recorded, look.counted)
     except DubflowError as error:
         yield refused(metrics.METRIC, "infra/monitoring", error.headline, error.hint)
-    yield from check_images(infra / "images")
+    yield from check_images(look.root / "infra" / "images")

@@ -14,19 +14,22 @@ _PYTHON = re.compile(r"python(3(\.\d+)?)?$")
 _SHELLS = frozenset({"sh", "bash", "dash", "ash"})
 
 
-def wrong_with(words: Sequence[str]) -> str | None:
+def wrong_with(words: Sequence[str], program: Any) -> str | None:
     """What a command line of ours gets wrong; None where it is right, or another program's.
+
+    Args:
+        program: ``dubflow`` as a command of click, whose verbs and options count.
 
     A line that goes through a shell is not looked into; see :func:`through_a_shell`.
     """
-    program = words[0].rpartition("/")[2] if words else ""
-    if program == "dubflow":
-        return _verb(list(words[1:]))
-    if program == "torchrun" or (_PYTHON.match(program) and list(words[1:3]) == ["-m", "torch.distributed.run"]):
-        rest = list(words[1:] if program == "torchrun" else words[3:])
-        return _module(rest[rest.index("-m") + 1 :]) if "-m" in rest else None
-    if _PYTHON.match(program) and "-m" in words:
-        return _module(list(words[list(words).index("-m") + 1 :]))
+    first = words[0].rpartition("/")[2] if words else ""
+    if first == "dubflow":
+        return _verb(list(words[1:]), program)
+    if first == "torchrun" or (_PYTHON.match(first) and list(words[1:3]) == ["-m", "torch.distributed.run"]):
+        rest = list(words[1:] if first == "torchrun" else words[3:])
+        return _module(rest[rest.index("-m") + 1 :], program) if "-m" in rest else None
+    if _PYTHON.match(first) and "-m" in words:
+        return _module(list(words[list(words).index("-m") + 1 :]), program)
     return None
 
 
@@ -35,12 +38,12 @@ def through_a_shell(words: Sequence[str]) -> bool:
     return bool(words) and words[0].rpartition("/")[2] in _SHELLS and "-c" in words
 
 
-def _module(words: list[str]) -> str | None:
+def _module(words: list[str], program: Any) -> str | None:
     if not words:
         return "no module is named"
     name, given = words[0], words[1:]
     if name == "dubflow":
-        return _verb(given)
+        return _verb(given, program)
     if not name.startswith("dubflow."):
         return None
     source = _source(name)
@@ -77,40 +80,26 @@ def _flags(source: Path) -> frozenset[str]:
     return frozenset(found | {"--help"})
 
 
-def _verb(words: list[str]) -> str | None:
+def _verb(words: list[str], program: Any) -> str | None:
     """By the very parser of ``dubflow``; values are not looked at, because some are filled in by the cluster."""
-    command = _commands()
-    path = ["dubflow"]
+    asks = [word for word in words if word in ("--help", "--version")]
+    words = [word for word in words if word not in asks]
+    command, path = program, "dubflow"
     while hasattr(command, "commands"):
-        given = [word for word in words if word not in ("--version", "--help")]
-        if not given:
-            return None if given != words else f"{' '.join(path)} names no verb"
-        found = command.commands.get(given[0])
+        if not words:
+            return None if asks else f"`{path}` names no verb"
+        found = command.commands.get(words[0])
         if found is None:
-            return f"there is no verb `{' '.join([*path, given[0]])}`"
-        path.append(given[0])
-        command, words = found, given[1:]
-    return _options(command, words, " ".join(path))
-
-
-@lru_cache(maxsize=1)
-def _commands() -> Any:
-    import typer
-
-    from dubflow.cli.main import app
-
-    return typer.main.get_command(app)
+            return f"there is no verb `{path} {words[0]}`"
+        command, path, words = found, f"{path} {words[0]}", words[1:]
+    return None if asks else _options(command, words, path)
 
 
 def _options(command: Any, words: list[str], path: str) -> str | None:
     import typer
 
-    if "--help" in words:
-        return None
-    context = typer.Context(command, info_name=path)
-    parser = command.make_parser(context)
     try:
-        given, left, _ = parser.parse_args(args=list(words))
+        given, left, _ = command.make_parser(typer.Context(command, info_name=path)).parse_args(args=list(words))
     except Exception as error:
         told = error.format_message() if hasattr(error, "format_message") else str(error)
         return f"`{path}`: {told}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from dubflow.platform.preflight.command_lines import through_a_shell, wrong_with
 from dubflow.platform.preflight.container_settings import command_line, environment, named
@@ -47,15 +48,15 @@ def setting(manifests: Manifests, root: Path) -> Iterator[Finding]:
                     yield refused(SETTING, named(pod, container), told, "Correct or remove it.")
 
 
-def command(manifests: Manifests) -> Iterator[Finding]:
-    """See :data:`COMMAND`. Lines that go through a shell are told as unchecked."""
+def command(manifests: Manifests, program: Any) -> Iterator[Finding]:
+    """See :data:`COMMAND`; ``program`` is ``dubflow``. Lines that go through a shell are told as unchecked."""
     for pod in manifests.pods:
         for container in pod.every_container:
             for what, line in _lines(pod, container):
                 if through_a_shell(line):
                     told = f"{what} goes through a shell, and what it runs was not looked at."
                     yield unchecked(COMMAND, named(pod, container), told, "Start the program itself.")
-                elif wrong := wrong_with(line):
+                elif wrong := wrong_with(line, program):
                     yield refused(COMMAND, named(pod, container), f"{what}: {wrong}.", "Correct the words.")
 
 
