@@ -3,7 +3,7 @@
 The silence is heard, not believed: the base may switch a little earlier or later than the prompt says. Of the silences
 between speech the one nearest to the prompt's is taken. The first half ends at the cut, the second begins there; what
 is too much for 8k + 1 frames is left out at the clip's ends, and only if nobody speaks there: the cut moves within the
-silence rather than through a word.
+silence rather than that a word is lost.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ class SplitSettings(Strict):
     least_frames: int = Field(17, ge=9, description="Shortest half, in frames.")
     least_silence_s: float = Field(0.24, gt=0, description="Shortest silence that is no closure within a word.")
     margin_s: float = Field(0.06, ge=0, description="Silence that stays on either side of the cut.")
+    lost_s: float = Field(
+        0.06, ge=0, description="Speech at either end of the clip that may be lost to whole latents: within a phone."
+    )
     farthest_s: float = Field(1.0, gt=0, description="From the prompt's switch to the middle of the silence, at most.")
 
     @model_validator(mode="after")
@@ -109,9 +112,9 @@ class SilenceSplitter:
                 continue
             short = False
             first, second = Span(cut - (lengths[0] or 0), cut), Span(cut, cut + (lengths[1] or 0))
-            if not _speaks(speech, 0.0, first.start / FRAME_RATE) and not _speaks(
-                speech, second.stop / FRAME_RATE, math.inf
-            ):
+            early = first.start / FRAME_RATE - speech[0].start
+            late = speech[-1].end - second.stop / FRAME_RATE
+            if max(early, late) <= settings.lost_s + 1e-9:
                 return first, second
         if short:
             needed = settings.half_frames or settings.least_frames
@@ -137,7 +140,3 @@ class SilenceSplitter:
 
 def _middle(stretch: Stretch) -> float:
     return (stretch.start + stretch.end) / 2
-
-
-def _speaks(speech: Sequence[Stretch], start: float, end: float) -> bool:
-    return any(one.start < end - 1e-9 and one.end > start + 1e-9 for one in speech)

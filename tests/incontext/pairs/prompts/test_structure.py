@@ -124,7 +124,7 @@ def _prompts(draw: st.DrawFn) -> Prompt:
 
 
 @given(_prompts())
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 def test_what_a_text_tells_is_read_back(prompt: Prompt) -> None:
     assert parse(render(prompt)) == prompt
     compact = parse(render(prompt, "compact"))
