@@ -13,7 +13,10 @@ from typing import Any
 from dubflow.corpora.parts import Part
 
 FORKS = get_context("forkserver")
-FORKS.set_forkserver_preload(["incontext.pairs.engine_room", "dubflow.incontext.pairs.shards"])
+# What a base imports when it is built: once for all of these processes.
+FORKS.set_forkserver_preload(
+    ["dubflow.incontext.pairs.shards", "diffusers.pipelines.ltx2", "transformers.models.gemma3.modeling_gemma3"]
+)
 
 
 def run(out: Path, part: Part, death: tuple[str, int] | None) -> None:
@@ -34,7 +37,7 @@ def run(out: Path, part: Part, death: tuple[str, int] | None) -> None:
         return item
 
     shards.write_item = noted
-    shards.synthesize(engine(quality=Louder()), prompts(3), out, 5, part=part)
+    shards.synthesize(engine(quality=Louder(), augment=False, steps=1), prompts(3), out, 5, part=part)
 
 
 def _will_die(where: str, number: int) -> None:

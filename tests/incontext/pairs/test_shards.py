@@ -24,6 +24,7 @@ from incontext.pairs.engine_room import DrawnClips, Louder, Middle, engine, prom
 from incontext.pairs.shard_processes import finished
 
 SEED = 5
+QUICK: dict[str, Any] = {"augment": False, "steps": 1}
 
 
 class SomeUncut(Middle):
@@ -41,7 +42,7 @@ class SomeUncut(Middle):
 def made(out: Path, count: int = 3, **changes: Any) -> SynthesisReport:
     """A whole run."""
     given = {name: changes.pop(name) for name in ("part", "earlier", "progress") if name in changes}
-    return synthesize(engine(**changes), prompts(count), out, SEED, **given)
+    return synthesize(engine(**QUICK | changes), prompts(count), out, SEED, **given)
 
 
 def told(manifest: PairManifest) -> tuple[Any, ...]:
@@ -78,6 +79,7 @@ def test_pairs_are_on_disk_with_their_digests_and_read_back(tmp_path: Path) -> N
     assert 0 < cost["device_seconds"] <= cost["seconds"]
 
 
+@pytest.mark.slow
 def test_a_second_run_makes_nothing_and_another_prompt_is_made_alone(tmp_path: Path) -> None:
     made(tmp_path, 2)
     before = told(read_pairs(tmp_path))
@@ -90,6 +92,7 @@ def test_a_second_run_makes_nothing_and_another_prompt_is_made_alone(tmp_path: P
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
 
 
+@pytest.mark.slow
 def test_other_settings_are_other_items(tmp_path: Path) -> None:
     made(tmp_path, 1)
     other = made(tmp_path, 1, hold="replace")
@@ -109,6 +112,7 @@ def test_prompts_without_a_pair_are_counted_and_not_tried_again(tmp_path: Path) 
     assert report.cost["tries"] == 4
 
 
+@pytest.mark.slow
 def test_parts_make_the_manifest_of_a_whole_run(tmp_path: Path) -> None:
     made(tmp_path / "whole")
     whole = told(read_pairs(tmp_path / "whole"))
@@ -132,7 +136,7 @@ def test_parts_make_the_manifest_of_a_whole_run(tmp_path: Path) -> None:
 
 def test_an_item_that_does_not_read_is_named(tmp_path: Path) -> None:
     made(tmp_path, 1)
-    key = item_key(engine(), prompts(1)[0], SEED)
+    key = item_key(engine(**QUICK), prompts(1)[0], SEED)
     path = item_folder(tmp_path, key) / ITEM
     assert isinstance(read_item(tmp_path, key), Item)
     assert read_item(tmp_path, "0" * 64) is None
@@ -156,9 +160,9 @@ def test_what_it_would_cost_is_said_before(tmp_path: Path) -> None:
     assert plan["tokens"] == 6 * 2 * 2
     assert plan["seconds"] is None
     assert not list(tmp_path.iterdir())
-    made(tmp_path, 2)
-    later = survey(engine(), prompts(4), tmp_path, SEED)
-    assert (later["found"], later["to_do"]) == (2, 2)
+    made(tmp_path, 1)
+    later = survey(engine(**QUICK), prompts(4), tmp_path, SEED)
+    assert (later["found"], later["to_do"]) == (1, 3)
     assert later["seconds"] > 0
     for given in ([], [prompt().model_copy(update={"segments": prompt().segments[:1]})]):
         with pytest.raises(BadInput):
