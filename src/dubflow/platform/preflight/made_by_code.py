@@ -41,7 +41,9 @@ def made_by_code(manifests: Manifests) -> tuple[list[Resource], list[Finding]]:
                 body = train_job(_words(), nodes=_NODES, devices=1, settings=_settings(TrainJobSettings, one))
                 made.append(Resource(body, ORIGIN))
             if "DUBFLOW_DEPLOY_RUNTIME" in keys and next(manifests.of("ServingRuntime", "ClusterServingRuntime"), None):
-                body = inference_service(_exported(), "dubber", "s3://models/dubber/1", _settings(DeploySettings, one))
+                body = inference_service(
+                    _exported(), "preflight", "s3://models/preflight/1", _settings(DeploySettings, one)
+                )
                 made.append(Resource(body, ORIGIN))
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())

@@ -14,6 +14,7 @@ from dubflow.platform.preflight.container_settings import (
     wants_gpu,
 )
 from dubflow.platform.preflight.findings import Finding, Rule, refused
+from dubflow.platform.preflight.replicas import least_replicas
 from dubflow.platform.preflight.resources import Body, Manifests, PodSpec, at, bodies, mapping, selects, words
 
 HOST = Rule(
@@ -137,11 +138,12 @@ def gpu_placement(manifests: Manifests) -> Iterator[Finding]:
 def spread(manifests: Manifests) -> Iterator[Finding]:
     """See :data:`SPREAD`."""
     for pod in manifests.pods:
-        if pod.lives != "always" or pod.replicas < 2 or at(pod.spec, "affinity", "podAntiAffinity"):
+        replicas = least_replicas(manifests, pod)
+        if pod.lives != "always" or replicas < 2 or at(pod.spec, "affinity", "podAntiAffinity"):
             continue
         constraints = bodies(pod.spec.get("topologySpreadConstraints"))
         if not constraints:
-            told = f"Its {pod.replicas} replicas may all run on one node."
+            told = f"Its {replicas} replicas may all run on one node."
             yield refused(SPREAD, pod.where, told, "Add topologySpreadConstraints over kubernetes.io/hostname.")
         for one in constraints:
             if not selects(one.get("labelSelector"), pod.labels):

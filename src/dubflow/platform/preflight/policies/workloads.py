@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dubflow.platform.preflight.checks import Check
 from dubflow.platform.preflight.container_settings import command_line, environment, named
 from dubflow.platform.preflight.findings import Finding, Rule, refused
-from dubflow.platform.preflight.resources import Manifests, PodSpec, at, bodies, selects, words
+from dubflow.platform.preflight.replicas import least_replicas
+from dubflow.platform.preflight.resources import Manifests, at, bodies, selects, words
 
 DISRUPTION_BUDGET = Rule(
     "policy.disruption_budget",
@@ -30,17 +31,6 @@ MLFLOW_SAFE = Rule(
     "Loading a pickled model runs whatever its author wrote.",
 )
 _SAFE = {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-
-
-def least_replicas(manifests: Manifests, pod: PodSpec) -> int:
-    """How many pods run at the least, whatever a scaler does."""
-    for scaler in manifests.of("ScaledObject"):
-        target = scaler.spec.get("scaleTargetRef")
-        named_so = (at(target, "kind") or "Deployment", at(target, "name"), scaler.namespace)
-        if named_so == (pod.owner.kind, pod.owner.name, pod.namespace):
-            least = scaler.spec.get("minReplicaCount", 0)
-            return least if isinstance(least, int) else 0
-    return pod.replicas
 
 
 def disruption_budget(manifests: Manifests) -> Iterator[Finding]:
