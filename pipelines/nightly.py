@@ -29,6 +29,7 @@ def nightly(
     policy: str = "offline",
     registry: str = "",
     name: str = "dubber",
+    deploy: bool = False,
 ):
     """The schedule gives each night another ``seed``; ``champion`` starts from what is in use."""
     last = put(reporting.report(workspace=workspace, registry=registry, name=name), reporting.PLACE)
@@ -54,4 +55,5 @@ def nightly(
             policy=policy,
             registry=registry,
             name=name,
+            deploy=deploy,
         )

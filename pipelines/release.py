@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from pipelines.judged import judged
+from pipelines.judged import judged_and_served
 
 
 def _corpus(where: str) -> dsl.Dataset:
@@ -21,6 +21,7 @@ def release(
     policy: str = "offline",
     registry: str = "",
     name: str = "dubber",
+    deploy: bool = False,
 ):
     """``model`` is the folder or the object storage prefix of a stored model.
 
@@ -28,7 +29,7 @@ def release(
     follows from them, and the gate refuses one of unknown licence.
     """
     stored = dsl.importer(artifact_uri=model, artifact_class=dsl.Model, reimport=False)
-    judged(
+    judged_and_served(
         model=stored.output,
         heads=_corpus(heads),
         voices=_corpus(voices),
@@ -39,4 +40,5 @@ def release(
         policy=policy,
         registry=registry,
         name=name,
+        deploy=deploy,
     )

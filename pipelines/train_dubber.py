@@ -8,7 +8,7 @@ from components.train_dubber import component as stage_two
 from components.train_tts import component as stage_one
 from kfp import dsl
 
-from pipelines.judged import judged
+from pipelines.judged import judged_and_served
 
 
 @dsl.pipeline(
@@ -36,6 +36,7 @@ def train_dubber(
     policy: str = "offline",
     registry: str = "",
     name: str = "dubber",
+    deploy: bool = False,
 ):
     """``start`` and ``start_tts`` name models to begin with; both empty, everything is learnt from nothing."""
     common = {"workspace": workspace, "code": code}
@@ -88,7 +89,7 @@ def train_dubber(
         ),
         stage_two.PLACE,
     )
-    judged(
+    judged_and_served(
         model=dubber.outputs["model"],
         heads=heads.outputs["corpus"],
         voices=voices.outputs["corpus"],
@@ -97,5 +98,6 @@ def train_dubber(
         policy=policy,
         registry=registry,
         name=name,
+        deploy=deploy,
         **common,
     )

@@ -4,7 +4,7 @@ from kfp import dsl
 
 from components.place import IMAGES, Place
 
-PLACE = Place(image="serve", cpu="4", memory="8Gi", cached=False)
+PLACE = Place(image="train", cpu="4", memory="8Gi", cached=False)
 
 
 @dsl.component(base_image=IMAGES[PLACE.image], install_kfp_package=False)

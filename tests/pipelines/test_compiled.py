@@ -91,8 +91,24 @@ def test_training_asks_for_a_gpu_and_gating_does_not() -> None:
 def test_the_registry_is_asked_again_each_time() -> None:
     """A cached answer to who is champion would be a wrong one; a cached training is a saved one."""
     for name, (task, _) in tasks_of(read_pipeline("train-dubber")).items():
-        asks = name.split(" of ")[0] in ("register", "evaluate-champion", "promote", "smoke-dub")
+        asks = name.split(" of ")[0] in (
+            "register", "evaluate-champion", "promote", "smoke-dub", "export-serving", "deploy",
+        )  # fmt: skip
         assert bool(task["cachingOptions"].get("enableCache")) is not asks, name
+
+
+def test_what_is_promoted_is_served_at_last_where_that_is_asked_for() -> None:
+    for name in ("release", "train-dubber", "nightly"):
+        definition = read_pipeline(name)
+        (asked,) = (one for one in definition.parameters if one.name == "deploy")
+        assert asked.default is False, "nobody's cluster is changed by accident"
+        steps = dict(definition.tasks)
+        branch = definition.spec["components"][steps["deploy"]["componentRef"]["name"]]
+        assert set(branch["inputDefinitions"]["artifacts"]) == {"exported"}
+        (last,) = (one for one in steps.values() if "deploy" in one.get("triggerPolicy", {}).get("condition", ""))
+        assert "smoke-dub" in last["dependentTasks"], "what does not dub is not deployed"
+        assert steps["deploy"]["dependentTasks"] == ["export-serving"]
+    assert not any("deploy" in one for one, _ in read_pipeline("train-lora").tasks), "no server speaks adapters yet"
 
 
 def components(repository: Path) -> list[Path]:

@@ -129,11 +129,14 @@ def test_a_cluster_without_gpus_never_promises_one(rendered: dict[str, Manifests
         gpus = next(one["nominalQuota"] for one in resources if one["name"] == "nvidia.com/gpu")
         quota = manifests.find("ResourceQuota", TRAINING, TRAINING)
         assert quota is not None
+        runtime = manifests.find("ServingRuntime", "dubflow-triton", "dubflow")
+        assert runtime is not None
+        (container,) = runtime.spec["containers"]
         return {
             "queue": int(gpus),
             "quota": int(quota.spec["hard"]["requests.nvidia.com/gpu"]),
             "steps": values_of(manifests, "dubflow-schedule", TRAINING)["DUBFLOW_KFP_GPUS"],
-            "served": int(values_of(manifests, place.SETTINGS, TRAINING)["DUBFLOW_DEPLOY_GPUS"]),
+            "served": int(container["resources"]["limits"].get("nvidia.com/gpu", 0)),
         }
 
     for name in ("dev", "prod"):
