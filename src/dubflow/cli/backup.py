@@ -15,6 +15,7 @@ from dubflow.cli.output import DryRun, Json, emit, print_table
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from dubflow.platform.backup.proving import Proof
     from dubflow.platform.backup.settings import Part
     from dubflow.storage import Objects
 
@@ -146,7 +147,7 @@ def restore(
         return
     with reporting("restore", None, "files") as progress:
         done = restore_backup(opened, made, targets, parts, progress)
-    proofs = ()
+    proofs: tuple[Proof, ...] = ()
     if "registry" in parts and done.models:
         from dubflow.registry.models import open_registry
 

@@ -33,6 +33,7 @@ from dubflow.progress import Progress
 from dubflow.storage import Objects
 
 _TRIES = 3
+_GONE = ("storage.object_missing", "media.missing")
 
 
 def create_backup(
@@ -131,7 +132,7 @@ def _copied(
         except FileNotFoundError:
             yield None, key, 0
         except BadInput as error:
-            if error.code != "storage.object_missing":
+            if error.code not in _GONE:
                 raise
             yield None, key, 0
         else:

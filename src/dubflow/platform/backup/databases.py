@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from dubflow.atomic import atomic_file
 from dubflow.errors import BadInput, OurFault, WrongUse, missing_extra
-from dubflow.gateway.tables import JOBS
+from dubflow.gateway.tables import JOBS, TURNS
 from dubflow.platform.backup.manifest import Champion, DatabaseFacts, Kind
 from dubflow.platform.backup.settings import BackupSettings, program
 from dubflow.registry.history import Entry, state_of
@@ -53,7 +53,7 @@ def kind_of(url: str) -> Kind:
 
 def shown(url: str) -> str:
     """A URL without its password."""
-    return _url(url).render_as_string(hide_password=True)
+    return str(_url(url).render_as_string(hide_password=True))
 
 
 def dump(url: str, out: Path) -> DatabaseFacts:
@@ -65,13 +65,13 @@ def dump(url: str, out: Path) -> DatabaseFacts:
     """
     if kind_of(url) == "sqlite":
         _dump_sqlite(_file(url), out)
-        return facts_of(f"sqlite:///{out}")
+        return facts_of(f"sqlite:///{out}") or DatabaseFacts(rows={})
     tool = program("pg_dump")
-    with _engine(url) as engine, engine.connect() as opened:
+    with _engine(url) as engine, _asked(url, "read"), engine.connect() as opened:
         from sqlalchemy import text
 
         connection = opened.execution_options(isolation_level="REPEATABLE READ")
-        with _asked(url, "read"), connection.begin():
+        with connection.begin():
             snapshot = str(connection.execute(text("SELECT pg_export_snapshot()")).scalar_one())
             words = ["--format=custom", "--no-owner", "--no-acl", f"--snapshot={snapshot}", f"--file={out}"]
             _run(tool, words, url)
@@ -128,7 +128,7 @@ def move(url: str, before: str, after: str) -> int:
         for name in sorted(there & _ADDRESSES.keys()):
             columns = {one["name"] for one in inspect(connection).get_columns(name)}
             for one in sorted(columns & {*_ADDRESSES[name]}):
-                place = column(one)
+                place: Any = column(one)
                 rest = func.substr(place, len(old) + 1)
                 below = func.substr(place, 1, len(old) + 1) == f"{old}/"
                 changed = update(table(name, place)).where(below | (place == old)).values({one: literal(new) + rest})
@@ -143,13 +143,13 @@ def _facts(connection: Connection) -> DatabaseFacts:
     rows = {name: int(connection.execute(select(func.count()).select_from(table(name))).scalar_one()) for name in names}
     models: tuple[Champion, ...] = ()
     if TABLE in rows:
-        columns = [column(name) for name in Entry.model_fields]
+        columns: list[Any] = [column(name) for name in Entry.model_fields]
         history = table(TABLE, *columns)
         found = connection.execute(select(history).order_by("model", "number")).mappings()
         entries = [Entry.model_validate({**row, "override": bool(row["override"])}) for row in found]
         models = tuple(_champion(model, entries) for model in sorted({one.model for one in entries}))
     jobs: dict[str, int] = {}
-    if JOBS.name in rows:
+    if TURNS.name in rows:  # MLflow has a table named jobs as well, which is another thing
         counted = connection.execute(select(JOBS.c.state, func.count()).group_by(JOBS.c.state))
         jobs = {str(state): int(count) for state, count in counted}
     return DatabaseFacts(rows=rows, models=models, jobs=jobs)
