@@ -63,22 +63,27 @@ def reference(entry: Mapping[str, str]) -> str:
 
 
 def component(entries: Sequence[Mapping[str, str]]) -> str:
-    """The text of ``components/images/kustomization.yaml``: images of pods, and those that steps of pipelines take."""
+    """The text of ``components/images/kustomization.yaml``: images of pods, and those that settings name."""
     by_name = {one["name"]: one for one in entries}
     steps = {f"DUBFLOW_KFP_{name.upper()}_IMAGE": reference(by_name[neutral(name)]) for name in _STEPS}
-    settings = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": "dubflow-images", "namespace": "dubflow-training"},
-        "data": steps,
-    }
+    fetching = {"DUBFLOW_DEPLOY_IMAGE": reference(by_name[neutral("serve")])}
     content: dict[str, Any] = {
         "apiVersion": "kustomize.config.k8s.io/v1alpha1",
         "kind": "Component",
         "images": [dict(by_name[neutral(name)]) for name in NAMES],
-        "patches": [{"patch": _Block(yaml.safe_dump(settings, sort_keys=False))}],
+        "patches": [_settings("dubflow-images", steps), _settings("dubflow-pipelines", fetching)],
     }
     return _HEAD + yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=1000)
+
+
+def _settings(name: str, values: Mapping[str, str]) -> dict[str, Any]:
+    body = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": "dubflow-training"},
+        "data": dict(values),
+    }
+    return {"patch": _Block(yaml.safe_dump(body, sort_keys=False))}
 
 
 def images_of(path: Path) -> dict[str, str]:

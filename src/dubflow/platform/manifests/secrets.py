@@ -52,6 +52,7 @@ def made_up() -> dict[str, dict[str, str]]:
         "dubflow-mlflow": {"MLFLOW_BACKEND_STORE_URI": runs, **access},
         "dubflow-services": {"mlflow_uri": MLFLOW, "registry_journal": runs},
         "dubflow-storage": access,
+        "dubflow-backup": access,
         "dubflow-storage-identities": {"s3.json": _identities(access)},
         "dubflow-triton": {"key": secrets.token_urlsafe(32)},
         **_keys(),
