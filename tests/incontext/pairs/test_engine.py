@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from dubflow.errors import BadInput, WrongUse
+from dubflow.incontext.inference.sampling import ClipLatents
 from dubflow.incontext.pairs.augmentation import merged, spelled
 from dubflow.incontext.pairs.engine import cut_half
 from dubflow.incontext.pairs.engine_parts import ContextHalf, GeneratedHalf, MadePair, Span, SwitchingClip
@@ -117,24 +118,32 @@ def test_another_base_mask_or_splitter_is_another_identity() -> None:
 
 def test_a_merged_clip_is_never_a_target() -> None:
     frames, sound = np.zeros((9, 2, 2, 3), np.uint8), np.zeros(9 * 640, np.float32)
-    pass_ = ContextHalf(frames, sound, 16000, "inpainted")
-    both = merged(pass_, pass_)
+    once, both = (ContextHalf(frames, sound, 16000, role) for role in ("inpainted", "merged"))
     whole = GeneratedHalf(frames, sound, 16000)
     said = {"target_said": "a", "target_language": "en", "context_said": "b", "context_language": "fr"}
     assert MadePair(target=whole, context=both, other=whole, **said).context.role == "merged"
-    for target, context in ((both, both), (pass_, both), (whole, whole), (both, whole)):
+    for target, context in ((both, both), (once, both), (whole, whole), (both, whole)):
         with pytest.raises(WrongUse) as refused:
             MadePair(target=target, context=context, other=whole, **said)  # type: ignore[arg-type]
         assert refused.value.code == "incontext.pair_roles"
-    with pytest.raises(WrongUse):
-        merged(both, pass_)
-    with pytest.raises(WrongUse):
-        merged(pass_, ContextHalf(frames[:1], sound, 16000, "inpainted"))
     file = PairFile(path="a.mp4", sha256="0" * 64)
     for role in ("merged", "inpainted", None):
         with pytest.raises(ValueError, match="context only"):
             PairRow(id="a", context=file, target=file, prompt="p", lineage={"roles": {"target": role}})
     PairRow(id="a", context=file, target=file, prompt="p", lineage={"roles": {"target": "generated"}})
+
+
+def test_merged_latents_are_of_two_passes_over_one_clip() -> None:
+    source = torch.Generator().manual_seed(0)
+    first, second = (
+        ClipLatents(torch.randn(1, 8, 2, 2, 2, generator=source), torch.randn(1, 9, 8, generator=source))
+        for _ in range(2)
+    )
+    found = merged(first, second)
+    assert found.audio is first.audio
+    assert found.video is second.video
+    with pytest.raises(WrongUse):
+        merged(first, ClipLatents(second.video[:, :, :1], second.audio))
 
 
 def test_letters_to_spell() -> None:

@@ -13,7 +13,7 @@ import string
 import numpy as np
 
 from dubflow.errors import WrongUse
-from dubflow.incontext.pairs.engine_parts import ContextHalf
+from dubflow.incontext.inference.sampling import ClipLatents
 
 
 def spelled(seconds: float, seed: int, *, a_second: float, separator: str = "..") -> str:
@@ -28,15 +28,15 @@ def spelled(seconds: float, seed: int, *, a_second: float, separator: str = ".."
     return separator.join(letters)
 
 
-def merged(sound: ContextHalf, lips: ContextHalf) -> ContextHalf:
-    """The sound of one pass with the picture of another.
+def merged(sound: ClipLatents, lips: ClipLatents) -> ClipLatents:
+    """The sound of one pass over a clip with the picture of another.
 
     Raises:
-        WrongUse: ``incontext.pair_roles`` for halves of two sizes or lengths, or ones that are merged already.
+        WrongUse: ``incontext.token_shape`` for passes over two clips.
     """
-    if {sound.role, lips.role} != {"inpainted"} or sound.frames.shape != lips.frames.shape:
+    if sound.video.shape != lips.video.shape or sound.audio.shape != lips.audio.shape:
         raise WrongUse(
-            "incontext.pair_roles",
-            f"Halves {sound.role} {sound.frames.shape} and {lips.role} {lips.frames.shape} are not two passes of one.",
+            "incontext.token_shape",
+            f"Latents {tuple(sound.video.shape)} and {tuple(lips.video.shape)} are not two passes over one clip.",
         )
-    return ContextHalf(lips.frames, sound.waveform, sound.sample_rate, "merged")
+    return ClipLatents(lips.video, sound.audio)

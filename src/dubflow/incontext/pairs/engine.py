@@ -35,6 +35,7 @@ from dubflow.incontext.pairs.engine_parts import (
     HALVES,
     ClipMaker,
     ContextHalf,
+    ContextRole,
     GeneratedHalf,
     Half,
     MadePair,
@@ -45,7 +46,7 @@ from dubflow.incontext.pairs.engine_parts import (
     Splitter,
     SwitchingClip,
 )
-from dubflow.incontext.pairs.engine_passes import Pass, guided_texts, joined, passes_of
+from dubflow.incontext.pairs.engine_passes import Kind, Pass, guided_texts, joined, passes_of
 from dubflow.incontext.pairs.engine_settings import FPS, SynthesisSettings
 from dubflow.incontext.pairs.fine_mask import latent_lips, within
 from dubflow.incontext.pairs.inpainting import Remade, inpaint_latents, sound_of
@@ -209,17 +210,16 @@ class PairEngine:
 
     def _spoken(
         self, cut: _Cut, passes: Sequence[Pass], texts: Sequence[GuidedText], watch: Stopwatch
-    ) -> dict[tuple[Half, str], tuple[Pass, ContextHalf]]:
-        """Every pass, decoded and cut to its half."""
-        made: dict[tuple[Half, str], tuple[Pass, ContextHalf]] = {}
+    ) -> dict[tuple[Half, Kind], tuple[Pass, ClipLatents]]:
+        """Latents of the whole clip, of every pass."""
+        made: dict[tuple[Half, Kind], tuple[Pass, ClipLatents]] = {}
         tokens = cut.latents.audio.shape[1]
         for start in range(0, len(passes), self.settings.batch):
             chunk = slice(start, start + self.settings.batch)
             some = passes[chunk]
-            spans = [cut.split.of(one.half) for one in some]
             remade = Remade(
                 torch.stack([cut.remade[one.half] for one in some]),
-                torch.stack([sound_of(self.backbone, span, tokens, FPS) for span in spans]),
+                torch.stack([sound_of(self.backbone, cut.split.of(one.half), tokens, FPS) for one in some]),
             )
             known = ClipLatents(
                 cut.latents.video.expand(len(some), -1, -1, -1, -1), cut.latents.audio.expand(len(some), -1, -1)
@@ -234,32 +234,35 @@ class PairEngine:
                     [one.seed for one in some],
                     hold=self.settings.hold,
                 )
-            with watch.timing("decode"):
-                for place, (one, span) in enumerate(zip(some, spans, strict=True)):
-                    made[one.half, one.kind] = (one, self._decoded(found, place, span))
+            for place, one in enumerate(some):
+                item = slice(place, place + 1)
+                made[one.half, one.kind] = one, ClipLatents(found.video[item], found.audio[item])
         return made
 
-    def _decoded(self, latents: ClipLatents, place: int, span: Span) -> ContextHalf:
-        frames = decode_video(self.backbone, latents.video[place])
-        sound, rate = decode_audio(self.backbone, latents.audio[place])
-        cut = cut_half(SwitchingClip(frames, sound.mean(axis=0), rate), span)
-        return ContextHalf(cut.frames, cut.waveform, cut.sample_rate, "inpainted")
+    def _context(self, latents: ClipLatents, span: Span, role: ContextRole, watch: Stopwatch) -> ContextHalf:
+        with watch.timing("decode"):
+            frames = decode_video(self.backbone, latents.video[0])
+            sound, rate = decode_audio(self.backbone, latents.audio[0])
+        half = cut_half(SwitchingClip(frames, sound.mean(axis=0), rate), span)
+        return ContextHalf(half.frames, half.waveform, half.sample_rate, role)
 
     def _half(
         self,
         prompt: Prompt,
         cut: _Cut,
         half: Half,
-        spoken: Mapping[tuple[Half, str], tuple[Pass, ContextHalf]],
+        spoken: Mapping[tuple[Half, Kind], tuple[Pass, ClipLatents]],
         watch: Stopwatch,
     ) -> MadeHalf:
-        first, context = spoken[half, "translation"]
+        span, own = cut.split.of(half), prompt.segments[half]
+        first, latents = spoken[half, "translation"]
         lineage: dict[str, Any] = {"inpainting": first.told() | {"hold": self.settings.hold}}
+        role: ContextRole = "inpainted"
         if self.settings.augment:
             second, lips = spoken[half, "letters"]
-            context = merged(context, lips)
+            latents, role = merged(latents, lips), "merged"
             lineage["augmentation"] = second.told()
-        span, own = cut.split.of(half), prompt.segments[half]
+        context = self._context(latents, span, role, watch)
         pair = MadePair(
             target=cut_half(cut.clip, span),
             context=context,

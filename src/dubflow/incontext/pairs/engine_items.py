@@ -146,7 +146,7 @@ def rows_of(item: Item, reasons: Mapping[str, tuple[str, ...]]) -> list[PairRow]
 
 def _row(folder: Path, key: str, made: MadeItem, half: MadeHalf, settings: SynthesisSettings) -> PairRow:
     pair, place = half.pair, half.half
-    speaker = made.prompt.speaker.name or key[:16]
+    speaker = made.prompt.speaker.name or prompt_id(made.prompt)[:16]
     clips = {
         name: _clip(folder / f"{place}-{name}.mp4", one.frames, settings.crf, one.waveform, one.sample_rate)
         for name, one in (("context", pair.context), ("target", pair.target))
