@@ -82,6 +82,7 @@ def _words() -> list[str]:
 
 def _settings(kind: type[_Settings], config: Resource) -> _Settings:
     prefix = str(kind.model_config.get("env_prefix"))
-    given = {str(key): value for key, value in mapping(config.body.get("data")).items()}
-    return kind(**{name: given[f"{prefix}{name.upper()}"] for name in kind.model_fields if f"{prefix}{name.upper()}" in
-                   given})  # fmt: skip
+    data = {str(key): value for key, value in mapping(config.body.get("data")).items()}
+    given = {name: data[f"{prefix}{name.upper()}"] for name in kind.model_fields if f"{prefix}{name.upper()}" in data}
+    # Under a prefix that nobody uses: what this person's environment says is no part of the overlay.
+    return kind(_env_prefix="DUBFLOW_PREFLIGHT_NOBODY_", **given)

@@ -36,6 +36,11 @@ EXPOSED = Rule(
     "Nothing but the gateway is reached from outside, and that through the cluster's Gateway alone.",
     "A LoadBalancer or NodePort passes by TLS, limits and logs.",
 )
+SERVED_INSIDE = Rule(
+    "policy.served_inside",
+    "InferenceServices are labelled networking.kserve.io/visibility: cluster-local.",
+    "KServe makes an Ingress or HTTPRoute for every other one, and Triton stands on the internet.",
+)
 ADMIN_PROTECTED = Rule(
     "policy.admin_protected",
     "Triton's administration (loading models, logging, tracing) asks for a key that comes from a Secret.",
@@ -44,6 +49,7 @@ ADMIN_PROTECTED = Rule(
 _SECRET_NAME = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|_KEY$)", re.I)
 _SECRET_VALUE = re.compile(r"://[^/\s:@]+:[^/\s@$]+@|-----BEGIN [A-Z ]*PRIVATE KEY|\bAKIA[0-9A-Z]{16}\b")
 _RESTRICTED = ("--http-restricted-api", "--grpc-restricted-protocol")
+_VISIBILITY = "networking.kserve.io/visibility"
 _TRITON_KEY = "DUBFLOW_TRITON_KEY"
 
 
@@ -154,6 +160,18 @@ def exposed(manifests: Manifests) -> Iterator[Finding]:
                 yield refused(EXPOSED, one.where, told, "Only dubflow-gateway checks keys and limits.")
 
 
+def served_inside(manifests: Manifests) -> Iterator[Finding]:
+    """See :data:`SERVED_INSIDE`."""
+    for one in manifests.of("InferenceService"):
+        if one.labels.get(_VISIBILITY) != "cluster-local":
+            yield refused(
+                SERVED_INSIDE,
+                one.where,
+                "KServe gives it a way from outside.",
+                f"Label it {_VISIBILITY}: cluster-local.",
+            )
+
+
 def admin_protected(manifests: Manifests) -> Iterator[Finding]:
     """See :data:`ADMIN_PROTECTED`. Our launcher restricts the administration by the key that it is given."""
     for pod in manifests.pods:
@@ -182,5 +200,6 @@ CHECKS = (
     Check(SECRET_IN_PLAIN, secret_in_plain),
     Check(SECRET_COMMITTED, secret_committed),
     Check(EXPOSED, exposed),
+    Check(SERVED_INSIDE, served_inside),
     Check(ADMIN_PROTECTED, admin_protected),
 )

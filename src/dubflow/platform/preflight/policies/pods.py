@@ -15,7 +15,8 @@ from dubflow.platform.preflight.container_settings import (
 )
 from dubflow.platform.preflight.findings import Finding, Rule, refused
 from dubflow.platform.preflight.replicas import least_replicas
-from dubflow.platform.preflight.resources import Body, Manifests, PodSpec, at, bodies, mapping, selects, words
+from dubflow.platform.preflight.resources import Body, Manifests, PodSpec, at, bodies, mapping, words
+from dubflow.platform.preflight.selectors import selects
 
 HOST = Rule(
     "policy.host",

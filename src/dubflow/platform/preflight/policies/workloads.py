@@ -8,7 +8,8 @@ from dubflow.platform.preflight.checks import Check
 from dubflow.platform.preflight.container_settings import command_line, environment, named
 from dubflow.platform.preflight.findings import Finding, Rule, refused
 from dubflow.platform.preflight.replicas import least_replicas
-from dubflow.platform.preflight.resources import Manifests, at, bodies, selects, words
+from dubflow.platform.preflight.resources import Manifests, at, bodies, words
+from dubflow.platform.preflight.selectors import selects
 
 DISRUPTION_BUDGET = Rule(
     "policy.disruption_budget",

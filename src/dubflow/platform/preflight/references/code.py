@@ -11,7 +11,7 @@ from dubflow.platform.preflight.command_lines import through_a_shell, wrong_with
 from dubflow.platform.preflight.container_settings import command_line, environment, named
 from dubflow.platform.preflight.findings import Finding, Rule, refused, unchecked
 from dubflow.platform.preflight.image_names import split_image
-from dubflow.platform.preflight.resources import Body, Manifests, PodSpec, at, mapping, words
+from dubflow.platform.preflight.resources import Body, Manifests, at, mapping, words
 from dubflow.platform.preflight.settings_names import known_variables
 
 SETTING = Rule(
@@ -52,7 +52,10 @@ def command(manifests: Manifests, program: Any) -> Iterator[Finding]:
     """See :data:`COMMAND`; ``program`` is ``dubflow``. Lines that go through a shell are told as unchecked."""
     for pod in manifests.pods:
         for container in pod.every_container:
-            for what, line in _lines(pod, container):
+            if container.get("args") and not container.get("command") and _is_ours(container):
+                told = "Its words follow the image's entry point, which was not looked at."
+                yield unchecked(COMMAND, named(pod, container), told, "Write the whole line in command.")
+            for what, line in _lines(container):
                 if through_a_shell(line):
                     told = f"{what} goes through a shell, and what it runs was not looked at."
                     yield unchecked(COMMAND, named(pod, container), told, "Start the program itself.")
@@ -60,7 +63,7 @@ def command(manifests: Manifests, program: Any) -> Iterator[Finding]:
                     yield refused(COMMAND, named(pod, container), f"{what}: {wrong}.", "Correct the words.")
 
 
-def _lines(pod: PodSpec, container: Body) -> Iterator[tuple[str, list[str]]]:
+def _lines(container: Body) -> Iterator[tuple[str, list[str]]]:
     if container.get("command"):
         yield "Its command", command_line(container)
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
@@ -69,6 +72,10 @@ def _lines(pod: PodSpec, container: Body) -> Iterator[tuple[str, list[str]]]:
     for hook in ("preStop", "postStart"):
         if told := words(at(container, "lifecycle", hook, "exec", "command")):
             yield f"Its {hook}", told
+
+
+def _is_ours(container: Body) -> bool:
+    return bool(_OURS.fullmatch(split_image(str(container.get("image") or ""))[0]))
 
 
 def image(manifests: Manifests, root: Path) -> Iterator[Finding]:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 
 from dubflow.platform.preflight.checks import Check
 from dubflow.platform.preflight.findings import Finding, Rule, refused, unchecked
-from dubflow.platform.preflight.resources import Body, Manifests, PodSpec, Resource, at, bodies, mapping, selects
+from dubflow.platform.preflight.resources import Body, Manifests, PodSpec, Resource, at, bodies, mapping
+from dubflow.platform.preflight.selectors import selects
 
 SELECTOR = Rule(
     "reference.selector",
