@@ -86,7 +86,7 @@ def inference_service(
         "metadata": {
             "name": name,
             "namespace": settings.namespace,
-            "labels": labels,
+            "labels": {**labels, "networking.kserve.io/visibility": "cluster-local"},
             "annotations": {
                 "serving.kserve.io/deploymentMode": "Standard",
                 "serving.kserve.io/autoscalerClass": "none",
