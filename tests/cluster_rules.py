@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dubflow.platform.preflight.resources import Manifests, PodSpec, Resource, selects
+from dubflow.platform.preflight.resources import Manifests, PodSpec, Resource
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,24 @@ class End:
     labels: Mapping[str, Any] = field(default_factory=dict)
     ports: Mapping[str, int] = field(default_factory=dict)
     address: str = ""
+
+
+def selects(selector: Mapping[str, Any] | None, labels: Mapping[str, Any]) -> bool:
+    """Whether a label selector takes those labels; an empty one takes all, and so does none."""
+    selector = selector or {}
+    if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
+        return False
+    for one in selector.get("matchExpressions") or ():
+        key, values = one["key"], one.get("values", ())
+        holds = {
+            "In": labels.get(key) in values,
+            "NotIn": labels.get(key) not in values,
+            "Exists": key in labels,
+            "DoesNotExist": key not in labels,
+        }
+        if not holds[one["operator"]]:
+            return False
+    return True
 
 
 def end_of(pod: PodSpec) -> End:

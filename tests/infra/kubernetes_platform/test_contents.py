@@ -56,6 +56,8 @@ def test_a_release_puts_its_digests_wherever_an_image_is_named(repository: Path,
     }
     assert not [one for one in ours if one.startswith("dubflow/")], "an image by its tag is left"
     steps = values_of(found, "dubflow-images", "dubflow-training")
+    deployed = values_of(found, "dubflow-pipelines", "dubflow-training")
+    assert deployed["DUBFLOW_DEPLOY_IMAGE"] == f"registry.example/team/serve@{DIGESTS['serve']}"
     assert steps["DUBFLOW_KFP_TRAIN_IMAGE"] == f"registry.example/team/train@{DIGESTS['train']}"
 
 
@@ -152,6 +154,7 @@ def test_secrets_are_printed_as_kubectl_takes_them(capsys: pytest.CaptureFixture
     assert "platform.bad_release" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_bucket_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     moto = pytest.importorskip("moto")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import PurePosixPath
+import importlib
+import sys
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
-from components import place
 
 from cluster_rules import keys_of, values_of
 from dubflow.platform.inference_services import DeploySettings
@@ -18,12 +18,15 @@ from dubflow.platform.trainjobs import TrainJobSettings, train_job
 from dubflow.registry.journal import JournalSettings
 from dubflow.registry.tracking_store import TrackingSettings
 
+sys.path.insert(0, str(Path(__file__).parents[3]))  # components/ stands beside the package
+place = importlib.import_module("components.place")
+
 TRAINING = "dubflow-training"
 WORDS = training_words("dubber", data="/d", codec="/c", out="/o", nodes=2, devices=1)
 
 
 @pytest.fixture
-def step(manifests: Manifests, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manifests]:
+def step(manifests: Manifests, monkeypatch: pytest.MonkeyPatch) -> Manifests:
     """The environment that a step of a pipeline has in this overlay."""
     for name, value in values_of(manifests, place.SETTINGS, TRAINING).items():
         monkeypatch.setenv(name, value)

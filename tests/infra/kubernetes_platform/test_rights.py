@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from cluster_rules import End, end_of, may, may_connect, pods_named
+from cluster_rules import End, end_of, may, may_connect, pods_named, selects
 from dubflow.platform import inference_services, trainjobs
-from dubflow.platform.preflight.resources import Manifests, selects
+from dubflow.platform.preflight.resources import Manifests
 
 SERVING, TRAINING = "dubflow", "dubflow-training"
 STEP = End(TRAINING, {"workflows.argoproj.io/workflow": "nightly-x", "pipelines.kubeflow.org/v2_component": "true"})
@@ -99,7 +99,11 @@ def test_each_port_of_a_service_is_reached_by_somebody_and_by_no_stranger(manife
     ends = [end_of(one) for one in manifests.pods if one.namespace] + [STEP, TRAINER, PROMETHEUS]
     ends += [End("gateway-system", {}), STRANGER]
     for service in manifests.of("Service"):
-        pods = [one for one in manifests.pods_in(service.namespace) if _selected(service.spec["selector"], one.labels)]
+        pods = [
+            one
+            for one in manifests.pods_in(service.namespace)
+            if selects({"matchLabels": service.spec["selector"]}, one.labels)
+        ]
         assert pods, service.where
         target = end_of(pods[0])
         for port in service.spec["ports"]:
@@ -108,10 +112,6 @@ def test_each_port_of_a_service_is_reached_by_somebody_and_by_no_stranger(manife
             callers = [one for one in ends if may_connect(manifests, one, target, number)]
             assert callers, f"nobody reaches {service.where} at {named}"
             assert STRANGER not in callers, f"{service.where} at {named}"
-
-
-def _selected(selector: dict[str, str], labels: object) -> bool:
-    return selects({"matchLabels": selector}, labels)  # type: ignore[arg-type]
 
 
 LET = [

@@ -7,9 +7,11 @@ left out where the cluster has none. The record of the run lies here like any ot
 from __future__ import annotations
 
 import re
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -248,7 +250,8 @@ def _token(settings: ClusterSettings) -> str:
 
 def _asked(question: Callable[[], Any]) -> Any:
     try:
-        return question()
+        with redirect_stdout(sys.stderr):  # the client prints links there, and an answer in JSON stands alone
+            return question()
     except Exception as error:
         status = getattr(error, "status", None)
         reason = getattr(error, "body", None) or str(error)
