@@ -1,4 +1,4 @@
-"""A server that speaks S3 (moto's, in memory) for tests, on a free port of this machine; other processes reach it too."""
+"""A server that speaks S3 (moto's, in memory) for tests, on a free port that other processes reach too."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ the images ask for it. ``--index URL`` names where else torch is to be looked fo
 from __future__ import annotations
 
 import argparse
+import hashlib
 import re
 import subprocess
 import sys
@@ -28,8 +29,8 @@ LOCKS = IMAGES / "locks"
 SOURCES = ("requirements.lock", "requirements-nodeps.lock")
 TORCH = "torch==2.13.0"
 
-WITHOUT_PINS = {"cv2-and-faces": ("opencv-python-headless", "mediapipe"), "judges": ("speechmos", "resemblyzer")}
-"""Packages that come without their own pins, each with one whose presence says that its extra is asked for."""
+WITHOUT_PINS = (("opencv-python-headless", "mediapipe"), ("speechmos", "resemblyzer"))
+"""A package of an extra, and what comes beside it without its own pins (requirements-nodeps.lock)."""
 MACHINES = tuple(
     {
         "python_version": version,
@@ -85,7 +86,7 @@ def closure(extras: list[str]) -> set[str]:
         for requirement in asked:
             waiting += [(canonicalize_name(requirement.name), one) for one in ("", *requirement.extras)]
     names = {name for name, _ in seen} - {"dubflow", "torch"}
-    return names | {brought for sign, brought in WITHOUT_PINS.values() if sign in names}
+    return names | {brought for sign, brought in WITHOUT_PINS if sign in names}
 
 
 def image_lock(image: dict[str, Any]) -> str:
@@ -126,8 +127,6 @@ def torch_lock(index: str | None) -> str:
 
 
 def _sha256(path: Path) -> str:
-    import hashlib
-
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

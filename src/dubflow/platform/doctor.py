@@ -127,7 +127,16 @@ def import_finding(module: str, distribution: str, state_without: State = "missi
         if package:
             return Finding(distribution, state_without, f"cannot load {library}", f"apt-get install {package}")
         return Finding(distribution, state_without, f"installed, but: {error}", "")
-    return Finding(distribution, "fine", importlib.metadata.version(distribution))
+    return Finding(distribution, "fine", _version(module, distribution))
+
+
+def _version(module: str, distribution: str) -> str:
+    """Of what brings the module, which may be a smaller distribution than the usual one (mlflow-skinny)."""
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        names = importlib.metadata.packages_distributions().get(module, [])
+        return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in sorted(set(names))) or "here"
 
 
 def system_package_for(message: str) -> tuple[str, str]:

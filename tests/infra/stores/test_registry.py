@@ -1,4 +1,4 @@
-"""The registry with runs and history in Postgres and packages in S3: by MLflow's server, and by both stores directly."""
+"""The registry with runs and history in Postgres and packages in S3: through MLflow's server, and without it."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ WITHIN_S = 240.0
 def mlflow_server(database: str, artifacts: str, s3: S3, log: Path) -> Iterator[str]:
     """MLflow's own server in a process; its address."""
     (port,) = free_ports(1)
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", database, "--artifacts-destination",
-               artifacts, "--serve-artifacts", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]  # fmt: skip
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", database, "--artifacts-destination", artifacts, "--serve-artifacts"]
     environment = os.environ | s3.environment | {"MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1"}
     with log.open("wb") as out:
         process = subprocess.Popen(command, env=environment, stdout=out, stderr=out, cwd=log.parent)
@@ -117,7 +117,9 @@ def test_from_packages_to_champion_and_back(registry: str, s3: S3, answer: Answe
     # A byte that changes in the bucket is seen, and nothing is left behind.
     weights = packages[0].folder / "model.safetensors"
     (key,) = [
-        one for one in s3.keys(registry) if one.endswith("model.safetensors") and s3.body(registry, one) == weights.read_bytes()
+        one
+        for one in s3.keys(registry)
+        if one.endswith("model.safetensors") and s3.body(registry, one) == weights.read_bytes()
     ]
     s3.client.put_object(Bucket=registry, Key=key, Body=weights.read_bytes()[:-1] + b"\0")
     refused = answer("models", "fetch", MODEL, "--out", tmp_path / "no", *trusted, exit_code=3)

@@ -15,8 +15,9 @@ from pathlib import Path
 from dubflow.errors import BadInput
 
 WORDS = frozenset(
-    "ADD ARG CMD COPY ENTRYPOINT ENV EXPOSE FROM HEALTHCHECK LABEL RUN SHELL STOPSIGNAL USER VOLUME WORKDIR".split()
-)
+    {"ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "RUN", "SHELL",
+     "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"}
+)  # fmt: skip
 """Instructions that we know; ONBUILD and MAINTAINER are not among them."""
 _HEREDOC = re.compile(r"<<-?(['\"]?)(\w+)\1")
 _FLAG = re.compile(r"--([a-z-]+)(?:=(\S+))?\s*")
@@ -149,7 +150,7 @@ def parse_dockerfile(text: str) -> Dockerfile:
 
 
 def expanded(text: str, values: Mapping[str, str]) -> str:
-    """``text`` with ``$NAME`` and ``${NAME}``, ``${NAME:-word}`` and ``${NAME:+word}`` replaced; unknown names are empty."""
+    """``text`` with ``$NAME``, ``${NAME}``, ``${NAME:-word}``, ``${NAME:+word}`` replaced; unknown ones are empty."""
 
     def value(found: re.Match[str]) -> str:
         name, sign, word = found[1] or found[4], found[2] or "", found[3] or ""

@@ -14,6 +14,7 @@ import re
 import sys
 import uuid
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def bill_of_materials(name: str, version: str, dpkg: Path = DPKG, os_release: Pa
     Args:
         name, version: of the image.
     """
-    python = [one for _, one in sorted(_installed().items())]
+    python = _installed()
     components = [_library(one) for one in python]
     dependencies = _dependencies(python)
     system = _debian(dpkg, _distribution(os_release))
@@ -53,13 +54,28 @@ def bill_of_materials(name: str, version: str, dpkg: Path = DPKG, os_release: Pa
     }
 
 
-def _installed() -> dict[str, metadata.Distribution]:
-    """By canonical name; of two on the path the first counts, as for imports."""
-    found: dict[str, metadata.Distribution] = {}
+@dataclass(frozen=True)
+class _Package:
+    """An installed package; its metadata is read once, which takes most of the time."""
+
+    name: str
+    version: str
+    facts: Any
+
+    @property
+    def purl(self) -> str:
+        return f"pkg:pypi/{self.name}@{quote(self.version, safe='')}"
+
+
+def _installed() -> list[_Package]:
+    """By name; of two of one name the first on the path counts, as for imports."""
+    found: dict[str, _Package] = {}
     for one in metadata.distributions():
-        if one.name:
-            found.setdefault(canonical(one.name), one)
-    return found
+        facts: Any = one.metadata
+        if facts.get("Name"):
+            name = canonical(facts["Name"])
+            found.setdefault(name, _Package(name, facts["Version"], facts))
+    return [found[name] for name in sorted(found)]
 
 
 def canonical(name: str) -> str:
@@ -67,19 +83,15 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _purl(one: metadata.Distribution) -> str:
-    return f"pkg:pypi/{canonical(one.name)}@{quote(one.version, safe='')}"
-
-
-def _library(one: metadata.Distribution) -> dict[str, Any]:
+def _library(one: _Package) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "type": "application" if canonical(one.name) == ROOT else "library",
-        "bom-ref": _purl(one),
-        "name": canonical(one.name),
+        "type": "application" if one.name == ROOT else "library",
+        "bom-ref": one.purl,
+        "name": one.name,
         "version": one.version,
-        "purl": _purl(one),
+        "purl": one.purl,
     }
-    if licences := _licences(one.metadata):
+    if licences := _licences(one.facts):
         found["licenses"] = licences
     return found
 
@@ -88,28 +100,27 @@ def _licences(facts: Any) -> list[dict[str, Any]]:
     """The package's own words: an SPDX expression where it gives one, else names."""
     if expression := facts.get("License-Expression"):
         return [{"expression": expression}]
-    classified = [one.rpartition(" :: ")[2] for one in facts.get_all("Classifier") or [] if one.startswith("License ::")]
+    classified = [
+        one.rpartition(" :: ")[2] for one in facts.get_all("Classifier") or [] if one.startswith("License ::")
+    ]
     said = (facts.get("License") or "").strip().partition("\n")[0][:120]
     names = classified or ([said] if said and said != "UNKNOWN" else [])
     return [{"license": {"name": name}} for name in sorted(set(names))]
 
 
-def _dependencies(installed: Sequence[metadata.Distribution]) -> list[dict[str, Any]]:
+def _dependencies(installed: Sequence[_Package]) -> list[dict[str, Any]]:
     """Which of them asks for which, as far as it is installed; dubflow's extras are asked for where they are there."""
     from packaging.requirements import Requirement
 
-    known = {canonical(one.name): _purl(one) for one in installed}
+    known = {one.name: one.purl for one in installed}
     found = []
     for one in installed:
         asked = set()
-        for text in one.requires or []:
-            requirement = Requirement(text)
-            extra = canonical(one.name) == ROOT
-            wanted = extra or requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-            target = known.get(canonical(requirement.name))
-            if wanted and target and target != _purl(one):
-                asked.add(target)
-        found.append({"ref": _purl(one), "dependsOn": sorted(asked)})
+        for requirement in map(Requirement, one.facts.get_all("Requires-Dist") or []):
+            marker = requirement.marker
+            if one.name == ROOT or marker is None or marker.evaluate({"extra": ""}):
+                asked.add(known.get(canonical(requirement.name), one.purl))
+        found.append({"ref": one.purl, "dependsOn": sorted(asked - {one.purl})})
     return found
 
 

@@ -15,7 +15,7 @@ def commands(line: str) -> list[list[str]]:
         if token in _BETWEEN:
             found.append([])
         elif token not in ("(", ")") and not (
-            not found[-1] and (token in _WORDS_BEFORE or token.partition("=")[0].isidentifier() and "=" in token)
+            not found[-1] and (token in _WORDS_BEFORE or (token.partition("=")[0].isidentifier() and "=" in token))
         ):
             found[-1].append(token)
     return [words for words in found if words]
