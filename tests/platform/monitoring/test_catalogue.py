@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import re
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
+import yaml
+from fastapi.routing import APIRoute
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -90,3 +95,27 @@ def test_labels_are_few_and_none_is_open_to_what_users_send(repository: Path) ->
     for name, one in known(repository).items():
         if name.startswith("dubflow_"):
             assert one.labels - {"le"} <= bounded
+
+
+def test_no_client_can_make_more_series_than_a_scrape_may_have(repository: Path) -> None:
+    """Every method on every route with every status and every code at once: still below the door's `sampleLimit`."""
+    from dubflow.gateway.app import ROUTERS
+    from dubflow.gateway.observing import _METHODS
+
+    routes = (
+        len({route.path for module in ROUTERS for route in module.router.routes if isinstance(route, APIRoute)}) + 1
+    )
+    codes = len(re.findall(r"^\| `", (repository / "docs" / "errors.md").read_text("utf-8"), re.MULTILINE))
+    values = {"method": len(_METHODS) + 1, "route": routes, "status": len(HTTPStatus) + 1, "code": codes}
+    series = 0
+    for one in TABLE:
+        if one.place == "gateway":
+            parts = len(one.buckets) + 3 if one.kind == "histogram" else 1
+            series += parts * math.prod(values[label] for label in one.labels)
+    monitors = (repository / "infra" / "kubernetes" / "base" / "monitoring" / "monitors.yaml").read_text("utf-8")
+    (limit,) = {
+        one["spec"]["sampleLimit"]
+        for one in yaml.safe_load_all(monitors)
+        if one["metadata"]["name"] == "dubflow-gateway"
+    }
+    assert 100 < series < limit
