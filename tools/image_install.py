@@ -4,7 +4,7 @@
 makes it for the base image, reads each Dockerfile, and does what it says: RUN in a chroot, COPY from this checkout as
 far as .dockerignore lets it, ENV, ARG, WORKDIR, USER. The result is then used as a cluster would use it: as the image's
 user, its root read-only, without a network, /tmp, /state and /workspace empty.
-What is run there: infra/images/smoke.yaml. Prints a table; ``--out`` keeps it as JSON, with every image's list of parts.
+What is run there: infra/images/smoke.yaml. Prints a table; ``--out`` keeps it as JSON, and every image's list of parts.
 """
 
 from __future__ import annotations
