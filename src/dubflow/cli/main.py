@@ -19,6 +19,7 @@ from dubflow.cli import (
     adapter,
     backup,
     benchmark,
+    capacity,
     codec,
     corpus,
     demo,
@@ -65,6 +66,7 @@ app.command("dub")(dub.dub)
 app.command("provenance")(provenance.provenance)
 app.add_typer(train.app, name="train")
 app.command("plan")(plan.plan)
+app.command("capacity")(capacity.capacity)
 app.command("preflight")(preflight.preflight)
 app.add_typer(synthesize.app, name="synthesize")
 app.add_typer(benchmark.app, name="benchmark")
