@@ -177,3 +177,14 @@ def test_a_version_that_did_not_speak_is_not_ready(kubelet: Kubelet) -> None:
     kubelet.state(9)
     kubelet.ready.clear()
     assert not kubelet.fine
+
+
+def test_a_server_that_answers_is_alive_whatever_it_serves(kubelet: Kubelet) -> None:
+    alive = ["--state", str(kubelet.folder), "--alive"]
+    assert probe.main(alive) == 1, "no state"
+    kubelet.state(7, current=None, health=None)
+    assert probe.main(alive) == 1, "no answer"
+    kubelet.ready.add("/v2/health/live")
+    assert probe.main(alive) == 0
+    kubelet.state(7, http=None)
+    assert probe.main(alive) == 1, "no server"

@@ -40,8 +40,8 @@ WITHIN_S = 180.0
 def pod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Its state folder; what `dubflow serve fetch` and `dubflow serve up --no-gateway` do with a pod's environment."""
     home = tmp_path_factory.mktemp("pod")
-    http, grpc, metrics = free_ports(3)
-    environment = {"KEY": KEY, "HTTP_PORT": http, "GRPC_PORT": grpc, "METRICS_PORT": metrics}
+    grpc, metrics = free_ports(2)
+    environment = {"KEY": KEY, "GRPC_PORT": grpc, "METRICS_PORT": metrics}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(f"DUBFLOW_TRITON_{name}", str(value))
@@ -70,6 +70,8 @@ def until(holds: Callable[[], bool]) -> None:
 def test_ports_and_key_are_those_of_the_environment(pod: Path) -> None:
     state = read_state(pod)
     assert read_key(pod) == KEY
+    environment = (os.environ["DUBFLOW_TRITON_GRPC_PORT"], os.environ["DUBFLOW_TRITON_METRICS_PORT"])
+    assert (str(state.grpc).rpartition(":")[2], str(state.metrics).rpartition(":")[2]) == environment
     assert state.grpc is not None
     assert probe.why_not_ready(pod) == ""
     told = ask(state.grpc, KEY)

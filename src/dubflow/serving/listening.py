@@ -1,8 +1,8 @@
 """Where Triton listens: on loopback, where it likes, unless the environment (``DUBFLOW_TRITON_*``) says otherwise.
 
-In a pod of its own it is asked by other pods, so it has fixed ports and a key that they know as well. Whatever the
-address, health and metadata alone are answered without the key; who may reach it at all is the cluster's business
-(NetworkPolicies in ``infra/kubernetes``).
+In a pod of its own it is asked by other pods, so gRPC and metrics have fixed ports there, and a key that they know as
+well. HTTP never leaves loopback: one bad request ends this server. Whatever the address, health and metadata alone are
+answered without the key; who may reach it at all is the cluster's business (NetworkPolicies in ``infra/kubernetes``).
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ class Listening(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="DUBFLOW_TRITON_", extra="ignore", frozen=True)
 
-    host: str = Field(LOOPBACK, description="Address that all three listen on; 0.0.0.0 in a pod.")
-    http_port: int = Field(0, ge=0, le=65535, description="Of the health routes; 0 takes a free one.")
+    host: str = Field(LOOPBACK, description="Address of gRPC and metrics; 0.0.0.0 in a pod.")
     grpc_port: int = Field(0, ge=0, le=65535, description="Of inference; 0 takes a free one.")
     metrics_port: int = Field(0, ge=0, le=65535, description="Of Prometheus' page; 0 takes a free one.")
     key: SecretStr | None = Field(
@@ -30,8 +29,8 @@ class Listening(BaseSettings):
 
     @property
     def ports(self) -> tuple[int, int, int]:
-        """HTTP, gRPC, metrics."""
-        return self.http_port, self.grpc_port, self.metrics_port
+        """HTTP (always a free one), gRPC, metrics."""
+        return 0, self.grpc_port, self.metrics_port
 
 
 def load_listening() -> Listening:

@@ -86,9 +86,13 @@ def test_every_setting_is_a_field_and_all_of_them_are_accepted(
         found.webhook_secret,
         found.scratch,
     )
-    assert None not in (found.signing_key, found.signing_chain)
-    assert found.package_keys
-    assert found.verdict_keys
+    signs, promotes = (found.signing_key, found.signing_chain), (found.package_keys, found.verdict_keys, found.registry)
+    if name == "dubflow-worker":
+        assert None not in signs
+        assert not any(promotes), "it promotes nothing, and sees no registry"
+    else:
+        assert all(promotes)
+        assert signs == (None, None), "it signs nothing"
     assert found.host == "0.0.0.0"
     assert found.model == "dubber"
 
@@ -191,9 +195,9 @@ def test_command_lines_are_those_of_programs_that_are_there(manifests: Manifests
         words = container(manifests, name)["command"]
         assert words[:3] == ["python", "-m", module]
         assert importlib.util.find_spec(module) is not None
-    for probing in ("startupProbe", "readinessProbe"):
+    for probing, more in (("startupProbe", []), ("readinessProbe", []), ("livenessProbe", ["--alive"])):
         words = triton[probing]["exec"]["command"]
-        assert words == ["python", "-m", "dubflow.serving.probe", "--state", "/state"]
+        assert words == ["python", "-m", "dubflow.serving.probe", "--state", "/state", *more]
     assert "--state=/state" in triton["args"]
 
 
@@ -204,7 +208,7 @@ def test_triton_listens_where_everybody_looks(manifests: Manifests, monkeypatch:
         if entry["name"].startswith("DUBFLOW_TRITON_"):
             monkeypatch.setenv(entry["name"], entry.get("value", "k" * 32))
     listening = Listening()
-    assert listening.ports == (ports["http"], ports["grpc"], ports["metrics"])
+    assert listening.ports == (0, ports["grpc"], ports["metrics"])
     assert listening.host == "0.0.0.0"
     (key,) = (entry for entry in one["env"] if entry["name"] == "DUBFLOW_TRITON_KEY")
     worker = {entry["name"]: entry for entry in container(manifests, "dubflow-worker")["env"]}
