@@ -23,7 +23,7 @@ from dubflow.platform.manifests.secrets import VAULT, made_up, wanted
 from dubflow.platform.manifests.secrets import manifests as secret_manifests
 from dubflow.platform.pipelines.definitions import pipeline_names, read_pipeline
 from dubflow.platform.preflight.rendering import render_overlay
-from dubflow.platform.preflight.resources import Manifests
+from dubflow.platform.preflight.resources import Manifests, PodSpec
 from dubflow.registry.package.signing import fingerprint
 
 DIGESTS = {name: f"sha256:{number:064x}" for number, name in enumerate(NAMES, 1)}
@@ -185,16 +185,27 @@ def amount(quantity: object) -> float:
     return float(found[1]) * _UNITS[found[2]]
 
 
-def test_what_runs_all_the_time_fits_the_quota_three_times(manifests: Manifests) -> None:
+def most(manifests: Manifests, pod: PodSpec) -> int:
+    """How many pods of a workload there are at most: what its scaler makes, else twice the usual, in a change."""
+    for scaler in manifests.of("ScaledObject"):
+        if scaler.namespace == pod.namespace and scaler.spec["scaleTargetRef"]["name"] == pod.owner.name:
+            return int(scaler.spec["maxReplicaCount"]) + 1
+    return 2 * pod.replicas
+
+
+def test_the_quota_has_room_for_all_that_may_run_at_once(manifests: Manifests) -> None:
     for quota in manifests.of("ResourceQuota"):
         hard = quota.spec["hard"]
         pods = [one for one in manifests.pods_in(quota.namespace) if one.lives == "always"]
         for kind, key in (("requests", "cpu"), ("requests", "memory"), ("limits", "memory")):
             needed = sum(
-                amount(container["resources"][kind][key]) * one.replicas for one in pods for container in one.containers
+                amount(container["resources"][kind][key]) * most(manifests, one)
+                for one in pods
+                for container in one.containers
             )
             if needed:
-                assert 3 * needed <= amount(hard[f"{kind}.{key}"]), f"{quota.where}: {kind}.{key}"
+                assert needed <= amount(hard[f"{kind}.{key}"]), f"{quota.where}: {kind}.{key}"
+        assert sum(most(manifests, one) for one in pods) <= int(hard["pods"])
         limit = manifests.find("LimitRange", quota.name, quota.namespace)
         assert limit is not None
         highest = limit.spec["limits"][0].get("max", {}).get("memory")

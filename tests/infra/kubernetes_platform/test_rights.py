@@ -120,7 +120,8 @@ LET = [
     ("dubflow-gateway", "dubflow-mlflow", "http"),
 ]
 HELD = [
-    ("dubflow-gateway", "dubflow-triton", "http"),
+    ("dubflow-worker", "dubflow-mlflow", "http"),
+    ("dubflow-triton", "dubflow-mlflow", "http"),
     ("dubflow-mlflow", "dubflow-triton", "grpc"),
     ("dubflow-triton", "dubflow-gateway", "http"),
     ("dubflow-telemetry", "dubflow-gateway", "http"),
@@ -142,6 +143,7 @@ def test_steps_and_trainings_reach_what_they_need(manifests: Manifests) -> None:
         assert may_connect(manifests, one, mlflow, 5000)
         assert not may_connect(manifests, one, triton, triton.ports["grpc"])
     assert not may_connect(manifests, STRANGER, mlflow, 5000)
+    assert not may_connect(manifests, pod(manifests, "dubflow-gateway"), triton, 8000), "Triton's HTTP is its pod's own"
     assert may_connect(manifests, TRAINER, TRAINER, 29400)
     assert may_connect(manifests, TRAINER, TRAINER, 45678), "NCCL chooses its ports"
     assert not may_connect(manifests, STEP, TRAINER, 29400)
@@ -153,21 +155,22 @@ def test_steps_and_trainings_reach_what_they_need(manifests: Manifests) -> None:
 
 
 def test_databases_and_storage_stand_where_the_overlay_says(rendered: dict[str, Manifests]) -> None:
-    users = ("dubflow-gateway", "dubflow-worker", "dubflow-mlflow")
+    users = ("dubflow-gateway", "dubflow-worker", "dubflow-mlflow", "dubflow-backup")
     for name in ("prod", "gpu"):
         for user in users:
             assert may_connect(rendered[name], pod(rendered[name], user), DATABASE, 5432)
             assert may_connect(rendered[name], pod(rendered[name], user), OUTSIDE, 443)
         assert may_connect(rendered[name], STEP, DATABASE, 5432)
         assert may_connect(rendered[name], TRAINER, OUTSIDE, 443)
-        assert not may_connect(rendered[name], pod(rendered[name], "dubflow-triton"), OUTSIDE, 5432)
+        assert not may_connect(rendered[name], pod(rendered[name], "dubflow-triton"), DATABASE, 5432)
     dev = rendered["dev"]
     postgres, storage = pod(dev, "dubflow-postgres"), pod(dev, "dubflow-storage")
     for source in (*(pod(dev, user) for user in users), STEP, pod(dev, "dubflow-mlflow-schema")):
         assert may_connect(dev, source, postgres, 5432)
     for source in (*(pod(dev, user) for user in users), STEP, TRAINER, pod(dev, "dubflow-bucket")):
-        assert source.labels.get("app.kubernetes.io/name") == "dubflow-mlflow-schema" or may_connect(
-            dev, source, storage, 8333
-        )
-    assert not may_connect(dev, TRAINER, postgres, 5432)
+        assert may_connect(dev, source, storage, 8333)
+    for source in (TRAINER, pod(dev, "dubflow-triton"), pod(dev, "dubflow-bucket")):
+        assert not may_connect(dev, source, postgres, 5432)
+    assert may_connect(dev, pod(dev, "dubflow-telemetry"), postgres, 5432)
+    assert not may_connect(dev, pod(dev, "dubflow-telemetry"), storage, 8333)
     assert not may_connect(dev, STRANGER, storage, 8333)

@@ -71,6 +71,47 @@ def test_the_schedule_hands_over_the_pipeline_of_its_own_image(
     assert ("accelerator" in json.dumps(executors)) is (manifests.overlay == "gpu")
 
 
+@pytest.mark.parametrize("overlay", ["dev", "prod"])
+def test_the_backup_takes_what_gateway_and_mlflow_use(
+    rendered: dict[str, Manifests],
+    overlay: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    manifests = rendered[overlay]
+    pod = pods_named(manifests, SERVING, "dubflow-backup")
+    store = values_of(manifests, "dubflow-backup", SERVING)["BACKUP_STORE"]
+    asked = {one["name"]: one["valueFrom"] for one in pod.containers[0]["env"] if "valueFrom" in one}
+    databases = {
+        "dubflow-gateway/DUBFLOW_GATEWAY_DATABASE": "gateway",
+        "dubflow-gateway/DUBFLOW_REGISTRY_JOURNAL": "runs",
+    }
+    databases["dubflow-mlflow/MLFLOW_BACKEND_STORE_URI"] = "runs"
+    for name, value in given(manifests, pod).items():
+        monkeypatch.setenv(name, value)
+    for name, source in asked.items():
+        if "secretKeyRef" in source:
+            key = f"{source['secretKeyRef']['name']}/{source['secretKeyRef']['key']}"
+            if key in databases:
+                monkeypatch.setenv(name, f"postgresql+psycopg://dubflow:secret@db.example/{databases[key]}")
+        else:
+            values = values_of(manifests, source["configMapKeyRef"]["name"], SERVING)
+            if (found := values.get(source["configMapKeyRef"]["key"])) is not None:
+                monkeypatch.setenv(name, found)
+    words = [str(word).replace("$(BACKUP_STORE)", store) for word in pod.containers[0]["command"]]
+    monkeypatch.setattr("sys.argv", [*words, "--dry-run"])
+    assert program._run() == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["out"] == store
+    assert [one.rpartition("/")[2] for one in plan["sources"][:2]] == ["runs", "gateway"]
+    assert "secret" not in json.dumps(plan)
+    files = values_of(manifests, "dubflow-gateway", SERVING)["DUBFLOW_GATEWAY_FILES"]
+    kept = values_of(manifests, "dubflow-mlflow", SERVING)["MLFLOW_ARTIFACTS_DESTINATION"]
+    assert plan["sources"][2].partition("?")[0] == kept
+    assert plan["sources"][3] == files
+    assert all(("endpoint_override=dubflow-storage" in one) is (overlay == "dev") for one in plan["sources"][2:])
+
+
 @contextmanager
 def mlflow_server(manifests: Manifests, database: str, folder: Path) -> Iterator[str]:
     """MLflow as its pod runs it, but for the port, one process instead of several, and a folder for its files."""
