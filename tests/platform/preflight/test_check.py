@@ -22,6 +22,7 @@ from dubflow.platform.preflight.made_by_code import with_made
 from dubflow.platform.preflight.page import PAGE, with_rules
 from dubflow.platform.preflight.promtool import promtool
 from dubflow.platform.preflight.rendering import render_overlay
+from dubflow.platform.preflight.resources import Manifests
 
 OVERLAYS = ("dev", "gpu", "prod")
 PROGRAM = typer.main.get_command(app)
@@ -67,6 +68,32 @@ def test_what_code_makes_is_among_what_is_checked(repository: Path) -> None:
     assert container["securityContext"]["readOnlyRootFilesystem"] is True  # the runtime's, under the job's own
     assert {"persistentVolumeClaim", "name"} <= {key for one in pods["TrainJob"].spec["volumes"] for key in one}
     assert pods["InferenceService"].containers[0]["image"]
+
+
+LEAVES = {
+    "CronJob", "Deployment", "HTTPRoute", "InferenceService", "Job", "NetworkPolicy", "Pipeline", "PipelineVersion",
+    "PodDisruptionBudget", "PrometheusRule", "ScaledObject", "ServiceMonitor", "StatefulSet", "TrainJob",
+    "ClusterTrainingRuntime", "ConfigMap", "ClusterSecretStore",
+}  # fmt: skip
+"""Kinds of which something may be missing that nothing else names."""
+
+
+@pytest.mark.slow
+def test_whatever_others_need_is_missed(repository: Path) -> None:
+    whole = render_overlay(repository / "infra" / "kubernetes", "prod", "built-in").manifests
+    unnoticed = []
+    for index, one in enumerate(whole.resources):
+        rest = Manifests("prod", (*whole.resources[:index], *whole.resources[index + 1 :]))
+        found = checking.check_manifests(rest, repository, PROGRAM)
+        if not any(each.severity in ("refused", "warning") for each in found):
+            unnoticed.append(one)
+    assert {one.kind for one in unnoticed} <= LEAVES
+    names = {one.where for one in unnoticed}
+    for needed in ("NetworkPolicy dubflow/dns", "NetworkPolicy dubflow/triton-in", "NetworkPolicy dubflow/to-mlflow",
+                   "PodDisruptionBudget dubflow/dubflow-gateway", "ConfigMap dubflow/dubflow-gateway",
+                   "ServiceMonitor dubflow/dubflow-triton", "ClusterTrainingRuntime dubflow-torch"):  # fmt: skip
+        assert any(one.where == needed for one in whole.resources), needed
+        assert needed not in names
 
 
 def test_a_releases_digests_leave_nothing_unpinned(repository: Path, tmp_path: Path) -> None:

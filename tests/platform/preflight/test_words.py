@@ -10,10 +10,12 @@ import typer
 from dubflow.cli.main import app
 from dubflow.errors import BadInput
 from dubflow.gateway.settings import GatewaySettings
+from dubflow.platform.preflight.addresses import addresses
 from dubflow.platform.preflight.command_lines import through_a_shell, wrong_with
 from dubflow.platform.preflight.container_settings import quantity
 from dubflow.platform.preflight.metrics_known import KnownMetrics, known_metrics, names_of
 from dubflow.platform.preflight.references.metrics import metric, used_in_files
+from dubflow.platform.preflight.rendering import manifests_of
 from dubflow.platform.preflight.settings_names import known_variables
 from dubflow.platform.preflight.versions import later
 from dubflow.platform.trainjobs import TrainJobSettings
@@ -125,3 +127,28 @@ def test_versions_are_compared_as_numbers() -> None:
     assert later("1.10", "1.9")
     assert later("2.1", "2.0.9")
     assert not later("1.34", "1.34.0")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("http://web:80/x", [("web", "dubflow", 80)]),
+        ("http://web", [("web", "dubflow", 80)]),
+        ("web:80", [("web", "dubflow", 80)]),
+        ("postgresql+psycopg://me:it@db.data.svc/jobs", [("db", "data", 5432)]),
+        ("--to=web.dubflow.svc.cluster.local:80", [("web", "dubflow", 80)]),
+        ("http://api.kubeflow.svc:8888", [("api", "kubeflow", 8888)]),
+        ("other:80", []),
+        ("s3://bucket/web:80", []),
+        ("dubflow/web:80", []),
+        ("https://example.org:443", []),
+        ("127.0.0.1:80 0.0.0.0:80 localhost:80 10:30", []),
+    ],
+)
+def test_addresses_that_a_pod_is_told(text: str, found: list[tuple[str, str, int]]) -> None:
+    container = {"name": "main", "env": [{"name": "A", "value": text}]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "dubflow"},
+           "spec": {"containers": [container]}}  # fmt: skip
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "dubflow"}}
+    manifests = manifests_of("prod", [pod, service])
+    assert [(one.name, one.space, one.port) for one in addresses(manifests, manifests.pods[0])] == found

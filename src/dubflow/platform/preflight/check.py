@@ -20,7 +20,7 @@ from dubflow.platform.preflight.policies import access, containers, namespaces, 
 from dubflow.platform.preflight.promtool import RULES as PROMTOOL_RULES
 from dubflow.platform.preflight.promtool import TESTS as PROMTOOL_TESTS
 from dubflow.platform.preflight.promtool import check_promtool
-from dubflow.platform.preflight.references import cluster, code, metrics, pipelines, traffic
+from dubflow.platform.preflight.references import cluster, code, flows, metrics, pipelines, traffic
 from dubflow.platform.preflight.references import pods as pod_references
 from dubflow.platform.preflight.rendering import Renderer, overlays, render_overlay
 from dubflow.platform.preflight.resources import Manifests
@@ -47,7 +47,7 @@ RENDER = Rule(
 POLICIES: tuple[Check, ...] = (
     *containers.CHECKS, *pods.CHECKS, *workloads.CHECKS, *namespaces.CHECKS, *access.CHECKS,
 )  # fmt: skip
-REFERENCES: tuple[Check, ...] = (*pod_references.CHECKS, *traffic.CHECKS, *cluster.CHECKS)
+REFERENCES: tuple[Check, ...] = (*pod_references.CHECKS, *traffic.CHECKS, *flows.CHECKS, *cluster.CHECKS)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ NAMESPACE = Rule(
 )
 ROLE = Rule(
     "reference.role",
-    "Bindings name roles and service accounts that are there.",
+    "Bindings name roles and service accounts that are there, and every role is bound.",
     "A right is granted to nobody, and somebody is refused at run time.",
 )
 RUNTIME = Rule(
@@ -71,6 +71,11 @@ def namespace(manifests: Manifests) -> Iterator[Finding]:
 
 def role(manifests: Manifests) -> Iterator[Finding]:
     """See :data:`ROLE`. Roles of the whole cluster that the cluster brings (``system:``) are its own."""
+    bound = {(at(one.body, "roleRef", "kind"), at(one.body, "roleRef", "name"), one.namespace)
+             for one in manifests.of("RoleBinding", "ClusterRoleBinding")}  # fmt: skip
+    for one in manifests.of("Role"):
+        if ("Role", one.name, one.namespace) not in bound:
+            yield refused(ROLE, one.where, "Nobody has it.", "Bind or remove it.")
     for one in manifests.of("RoleBinding", "ClusterRoleBinding"):
         reference = mapping(one.body.get("roleRef"))
         kind, name = str(reference.get("kind")), str(reference.get("name"))

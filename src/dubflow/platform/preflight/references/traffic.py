@@ -25,6 +25,11 @@ MONITOR = Rule(
     "ServiceMonitors and PodMonitors find services and pods, with the ports that they scrape.",
     "Nothing is measured, and every alert stays silent.",
 )
+SCRAPED = Rule(
+    "reference.scraped",
+    "Every port named metrics is scraped by a monitor.",
+    "What is counted is seen by nobody.",
+)
 ROUTE = Rule(
     "reference.route",
     "HTTPRoutes lead to services and ports that are there, through a Gateway that is there.",
@@ -51,7 +56,7 @@ def selector(manifests: Manifests) -> Iterator[Finding]:
                 SELECTOR, pod.where, "Its selector does not take its own pods.", "Select by the template's labels."
             )
     for one in manifests.of("Service"):
-        taken = _of_service(manifests, one)
+        taken = of_service(manifests, one)
         if one.spec.get("selector") and not taken:
             yield refused(SELECTOR, one.where, "It leads to no pods.", "Select by the labels of the pods.")
     for one in manifests.of("PodDisruptionBudget"):
@@ -78,7 +83,8 @@ def _taken(manifests: Manifests, selector: object, namespaces: Iterable[str]) ->
     return [pod for pod in manifests.pods if pod.namespace in spaces | {""} and selects(selector, pod.labels)]
 
 
-def _of_service(manifests: Manifests, service: Resource) -> list[PodSpec]:
+def of_service(manifests: Manifests, service: Resource) -> list[PodSpec]:
+    """Pods that a service leads to."""
     wanted = {"matchLabels": mapping(service.spec.get("selector"))}
     return [pod for pod in manifests.pods_in(service.namespace) if selects(wanted, pod.labels)]
 
@@ -92,7 +98,7 @@ def ports_of(pods: Iterable[PodSpec]) -> set[object]:
 def service_port(manifests: Manifests) -> Iterator[Finding]:
     """See :data:`SERVICE_PORT`."""
     for one in manifests.of("Service"):
-        for pod in _of_service(manifests, one) if one.spec.get("selector") else ():
+        for pod in of_service(manifests, one) if one.spec.get("selector") else ():
             for port in bodies(one.spec.get("ports")):
                 target = port.get("targetPort", port.get("port"))
                 if target not in ports_of([pod]):
@@ -107,15 +113,40 @@ def _spaces(manifests: Manifests, one: Resource) -> list[str]:
     return [str(name) for name in wanted.get("matchNames") or [one.namespace]]
 
 
+def pods_of_monitor(manifests: Manifests, one: Resource) -> Iterator[tuple[PodSpec, object]]:
+    """Pods that a ServiceMonitor or PodMonitor scrapes, with the port of the pod."""
+    if one.kind == "PodMonitor":
+        for pod in _taken(manifests, one.spec.get("selector"), _spaces(manifests, one)):
+            yield from ((pod, each.get("port")) for each in bodies(one.spec.get("podMetricsEndpoints")))
+        return
+    wanted = {each.get("port") for each in bodies(one.spec.get("endpoints"))}
+    for service in _services(manifests, one):
+        for port in bodies(service.spec.get("ports")):
+            if port.get("name") in wanted:
+                yield from ((pod, port.get("targetPort", port.get("port"))) for pod in of_service(manifests, service))
+
+
+def _services(manifests: Manifests, one: Resource) -> list[Resource]:
+    spaces = _spaces(manifests, one)
+    found = (each for each in manifests.of("Service") if each.namespace in spaces)
+    return [each for each in found if selects(one.spec.get("selector"), each.labels)]
+
+
+def scraped(manifests: Manifests) -> Iterator[Finding]:
+    """See :data:`SCRAPED`."""
+    monitors = manifests.of("ServiceMonitor", "PodMonitor")
+    known = {(pod.owner.where, port) for one in monitors for pod, port in pods_of_monitor(manifests, one)}
+    for pod in manifests.pods:
+        for port in (each for container in pod.containers for each in bodies(container.get("ports"))):
+            names = (port.get("name"), port.get("containerPort"))
+            if port.get("name") == "metrics" and not any((pod.owner.where, one) in known for one in names):
+                yield refused(SCRAPED, pod.where, "Nobody scrapes its port metrics.", "Add a ServiceMonitor.")
+
+
 def monitor(manifests: Manifests) -> Iterator[Finding]:
     """See :data:`MONITOR`."""
     for one in manifests.of("ServiceMonitor"):
-        spaces = _spaces(manifests, one)
-        services = [
-            each
-            for each in manifests.of("Service")
-            if each.namespace in spaces and selects(one.spec.get("selector"), each.labels)
-        ]
+        services = _services(manifests, one)
         if not services:
             yield refused(MONITOR, one.where, "It finds no service.", "Select by the labels of the service.")
         for port in (each.get("port") for each in bodies(one.spec.get("endpoints"))):
@@ -214,6 +245,7 @@ CHECKS = (
     Check(SELECTOR, selector),
     Check(SERVICE_PORT, service_port),
     Check(MONITOR, monitor),
+    Check(SCRAPED, scraped),
     Check(ROUTE, route),
     Check(NETWORK_PEER, network_peer),
 )
