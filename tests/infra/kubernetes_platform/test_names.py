@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 
-from cluster_rules import keys_of, values_of
+from cluster_rules import keys_of, pods_named, values_of
 from dubflow.platform.inference_services import DeploySettings
 from dubflow.platform.pipelines.cluster import ClusterSettings
 from dubflow.platform.preflight.resources import Manifests
@@ -120,6 +121,10 @@ def test_every_queue_runtime_and_priority_is_used(rendered: dict[str, Manifests]
         runtimes = [one.name for one in manifests.of("ClusterTrainingRuntime")]
         assert settings["DUBFLOW_TRAINJOB_RUNTIME"] == TrainJobSettings().runtime
         assert sorted(runtimes) == [TrainJobSettings().runtime, f"{TrainJobSettings().runtime}-single"]
+        flavors = {
+            one["name"] for each in manifests.of("ClusterQueue") for one in each.spec["resourceGroups"][0]["flavors"]
+        }
+        assert {one.name for one in manifests.of("ResourceFlavor")} == flavors
         used = {pod.spec.get("priorityClassName") for pod in manifests.pods} - {None}
         assert used == {one.name for one in manifests.of("PriorityClass")}
 
@@ -148,3 +153,10 @@ def test_a_cluster_without_gpus_never_promises_one(rendered: dict[str, Manifests
     assert with_gpus["steps"] == "true"
     assert with_gpus["served"] > 0
     assert 0 < with_gpus["queue"] < with_gpus["quota"], "trainings on one node run outside of the queue"
+
+
+def test_backups_can_be_made_of_the_trial_database(rendered: dict[str, Manifests], repository: Path) -> None:
+    server = pods_named(rendered["dev"], "dubflow", "dubflow-postgres").containers[0]["image"]
+    found = re.search(r"postgresql-client-(\d+)=", (repository / "infra/images/data/Dockerfile").read_text())
+    assert found is not None
+    assert int(server.partition(":")[2].partition(".")[0]) <= int(found[1]), "pg_dump refuses newer servers"

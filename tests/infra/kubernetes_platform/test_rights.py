@@ -147,7 +147,7 @@ def test_steps_and_trainings_reach_what_they_need(manifests: Manifests) -> None:
     assert may_connect(manifests, TRAINER, TRAINER, 29400)
     assert may_connect(manifests, TRAINER, TRAINER, 45678), "NCCL chooses its ports"
     assert not may_connect(manifests, STEP, TRAINER, 29400)
-    for port in (8887, 8888, 8080):
+    for port in (8887, 8888, 8080, 8333):
         assert may_connect(manifests, STEP, KFP, port)
     assert may_connect(manifests, pod(manifests, "dubflow-nightly"), KFP, 8888)
     assert may_connect(manifests, STEP, NODE, 6443), "Kubernetes' API"
