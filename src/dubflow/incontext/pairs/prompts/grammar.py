@@ -19,8 +19,8 @@ from dubflow.incontext.pairs.prompts.structure import FRAME_RATE, Kind, Language
 from dubflow.talkers.phrasebook import SLOTS, phrasebook
 from dubflow.talkers.scripts import FreeSentence, GridCommand
 
-USUAL: dict[Language, float] = {"en": 16.0, "es": 16.0, "ru": 20.0, "fr": 21.5, "de": 15.5, "it": 16.0, "el": 17.0}
-"""Letters a second of the talkers' voices at 170 words a minute, mean over phrases; see docs/incontext.md."""
+USUAL: dict[Language, float] = {"en": 16.0, "es": 17.0, "ru": 21.0, "fr": 22.0, "de": 15.5, "it": 17.0, "el": 16.5}
+"""Letters a second of the talkers' voices, mean over 200 commands at 155 to 186 words a minute."""
 _TRIES = 200
 _T = TypeVar("_T")
 
