@@ -31,7 +31,7 @@ def pairs(count: int, *, worse: float = 0.0, slower: float = 1.0, seed: int = 0)
     seconds = rng.uniform(0.9, 1.1, (2, count))
     return [
         GoldenPair(
-            sentence=f"sentence {number}",
+            seed=number,
             phones=PHONES,
             candidate_errors=int(max(0, base[number] + more[number])),
             champion_errors=int(base[number]),

@@ -12,8 +12,8 @@ import pytest
 
 import fake_kubernetes
 from dubflow.errors import BadInput, OurFault, WrongUse
-from dubflow.platform.inference_services import DeploySettings, inference_service
-from dubflow.platform.rollout.cluster import ClusterPlace
+from dubflow.platform.inference_services import DeploySettings, inference_service, source_of
+from dubflow.platform.rollout.cluster import ClusterPlace, endpoint
 from dubflow.platform.rollout.kubernetes import ClusterSettings, Services, services_of
 from dubflow.platform.rollout.machine import Rollout
 from dubflow.platform.rollout.records import Contest, RolloutLog
@@ -84,18 +84,19 @@ def test_from_canary_to_predictor_and_back(cluster: FakeKubernetes, place: Clust
         spec = cluster.services["dubber"]["spec"]
         (canary,) = spec["canary"]
         assert canary["trafficPercent"] == percent
-        assert canary["predictor"]["model"]["storageUri"] == NEW
+        assert source_of(canary["predictor"]) == NEW
         assert spec["predictor"] == before["spec"]["predictor"], "the champion is untouched"
         same = copy.deepcopy(canary["predictor"])
-        same["model"]["storageUri"] = OLD
-        assert same["model"].pop("name") == "kserve-container"
-        assert same == before["spec"]["predictor"], "the candidate runs as the champion does"
+        assert (same.pop("name"), same.pop("minReplicas"), same.pop("annotations")["dubflow.dev/version"]) == (
+            "v2", 1, "2",
+        )  # fmt: skip
+        assert same.items() <= before["spec"]["predictor"].items(), "the candidate runs as the champion does"
     assert [one.split()[0] for one in cluster.asked].count("PATCH") == 2, "what is so already is not sent again"
     for _ in range(2):
         place.promote(wanted(), "ada")
         spec, notes = cluster.services["dubber"]["spec"], cluster.services["dubber"]["metadata"]["annotations"]
         assert "canary" not in spec
-        assert spec["predictor"]["model"]["storageUri"] == NEW
+        assert (source_of(spec["predictor"]), spec["predictor"]["name"]) == (NEW, "v2")
         assert (notes["dubflow.dev/version"], notes["dubflow.dev/package"]) == ("2", "b" * 64)
     for _ in range(2):
         place.rollback(wanted(), "ada", "complaints")
@@ -116,22 +117,23 @@ def test_back_from_a_canary(cluster: FakeKubernetes, place: ClusterPlace) -> Non
 def test_somebody_who_was_quicker_is_not_overwritten(cluster: FakeKubernetes, place: ClusterPlace) -> None:
     def scaled() -> None:
         manifest = copy.deepcopy(cluster.services["dubber"])
-        manifest["spec"]["predictor"]["maxReplicas"] = 9
+        manifest["spec"]["predictor"]["terminationGracePeriodSeconds"] = 9
         cluster.put(manifest)
 
     cluster.meanwhile = scaled
     place.set_share(wanted(), 10)
     spec = cluster.services["dubber"]["spec"]
-    assert spec["predictor"]["maxReplicas"] == spec["canary"][0]["predictor"]["maxReplicas"] == 9
+    assert spec["predictor"]["terminationGracePeriodSeconds"] == 9
+    assert spec["canary"][0]["predictor"]["terminationGracePeriodSeconds"] == 9
 
     cluster.meanwhile = lambda: cluster.put(service(7, "c" * 64, "s3://models/dubber/7"))
     with pytest.raises(BadInput, match="other_champion"):
         place.set_share(wanted(), 50)
-    assert cluster.services["dubber"]["spec"]["predictor"]["model"]["storageUri"].endswith("/7")
+    assert source_of(cluster.services["dubber"]["spec"]["predictor"]).endswith("/7")
     with pytest.raises(BadInput, match="other_champion"):
         place.promote(wanted(), "ada")
     place.rollback(wanted(), "ada", "gone already")
-    assert cluster.services["dubber"]["spec"]["predictor"]["model"]["storageUri"].endswith("/7")
+    assert source_of(cluster.services["dubber"]["spec"]["predictor"]).endswith("/7")
 
 
 def test_another_rollouts_canary_is_left_alone(cluster: FakeKubernetes, place: ClusterPlace) -> None:
@@ -140,7 +142,7 @@ def test_another_rollouts_canary_is_left_alone(cluster: FakeKubernetes, place: C
     with pytest.raises(BadInput, match="rollout_conflict"):
         place.set_share(other, 10)
     place.rollback(other, "bob", "mine is not there")
-    assert cluster.services["dubber"]["spec"]["canary"][0]["predictor"]["model"]["storageUri"] == NEW
+    assert source_of(cluster.services["dubber"]["spec"]["canary"][0]["predictor"]) == NEW
 
 
 def test_whoever_is_always_quicker_is_named(cluster: FakeKubernetes, place: ClusterPlace) -> None:
@@ -175,8 +177,19 @@ def test_what_a_cluster_refuses_is_said(cluster: FakeKubernetes, place: ClusterP
 
 def test_without_prometheus_and_endpoints_nothing_is_judged(place: ClusterPlace) -> None:
     assert place.requests(wanted()) == (None, None)
-    with pytest.raises(WrongUse, match="CANDIDATE_GRPC"):
+    with pytest.raises(OurFault, match="nothing_served"):
         place.golden(wanted(), 8, 1)
+
+
+def test_where_one_version_alone_answers() -> None:
+    assert endpoint("dubber", "v2", "dubflow") == "dubber-v2-predictor.dubflow.svc:80"
+    assert endpoint("dubber", "", "dubflow") == "dubber-predictor.dubflow.svc:80"
+
+
+def test_a_service_of_the_starter_has_no_champion_to_compare_with(cluster: FakeKubernetes, place: ClusterPlace) -> None:
+    cluster.put(inference_service(None, "dubber", "", DeploySettings()))
+    with pytest.raises(BadInput, match="serves the starter"):
+        place.set_share(wanted(), 10)
 
 
 def test_a_whole_rollout(cluster: FakeKubernetes, place: ClusterPlace, tmp_path: Path,
@@ -190,6 +203,6 @@ def test_a_whole_rollout(cluster: FakeKubernetes, place: ClusterPlace, tmp_path:
 
     monkeypatch.setattr(place, "requests", lambda _: (Requests(1000, 0, 1000, 0), Requests(9000, 0, 9000, 0)))
     assert rollout.run("ada").phase == "promoted"
-    assert cluster.services["dubber"]["spec"]["predictor"]["model"]["storageUri"] == NEW
+    assert source_of(cluster.services["dubber"]["spec"]["predictor"]) == NEW
     assert rollout.rollback("bob", "complaints").phase == "rolled_back"
-    assert cluster.services["dubber"]["spec"]["predictor"]["model"]["storageUri"] == OLD
+    assert source_of(cluster.services["dubber"]["spec"]["predictor"]) == OLD

@@ -1,35 +1,40 @@
 """A rollout on a cluster: KServe runs the candidate as the InferenceService's canary and gives it a share.
 
-``spec.canary`` (KServe 0.20) holds a predictor of its own and ``trafficPercent``. What the service had before stands
-in its annotations, so the way back needs nothing but the service itself. Every change is a merge patch that names the
+``spec.canary`` (KServe 0.20) holds a predictor of its own and ``trafficPercent``; which version a predictor serves
+stands in its annotations (:mod:`dubflow.platform.inference_services`). What the service had before stands in its own
+annotations, so the way back needs nothing but the service itself. Every change is a merge patch that names the
 ``resourceVersion`` it was made for; who finds another champion there than the contest's refuses.
 """
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from dubflow.dubbing.engine import Engine
 from dubflow.errors import BadInput, OurFault, WrongUse
+from dubflow.platform.inference_services import (
+    PACKAGE_NOTE,
+    VERSION_NOTE,
+    canary_entry,
+    source_of,
+    version_annotations,
+)
 from dubflow.platform.rollout.checks import GoldenPair, Requests
 from dubflow.platform.rollout.golden import Hears, check_languages, compare_golden, golden_seeds
 from dubflow.platform.rollout.kubernetes import ClusterSettings, Services
 from dubflow.platform.rollout.records import Contest
 from dubflow.platform.rollout.releasing import Releases
 from dubflow.platform.rollout.traffic import Prometheus
-from dubflow.registry.package.facts import DiflowFacts
-from dubflow.registry.package.manifest import PackageManifest
-from dubflow.serving.repository import FRONT, no_engine
 
-VERSION, PACKAGE, ENGINE = "dubflow.dev/version", "dubflow.dev/package", "dubflow.dev/engine"
-CANDIDATE, BEFORE, BEFORE_PACKAGE, BEFORE_URI = (
-    f"dubflow.dev/{one}" for one in ("candidate", "previous-version", "previous-package", "previous-storage-uri")
+CANDIDATE, BEFORE, BEFORE_PACKAGE, BEFORE_SOURCE, BEFORE_NAME = (
+    f"dubflow.dev/{one}"
+    for one in ("candidate", "previous-version", "previous-package", "previous-source", "previous-name")
 )
-CONTAINER = "kserve-container"
-"""As KServe names it."""
+_MADE = (CANDIDATE, BEFORE, BEFORE_PACKAGE, BEFORE_SOURCE, BEFORE_NAME)
+_OF_EXPORT = ("dubflow.dev/engine", "dubflow.dev/world")
+"""What only whoever exported a version knows; of another version they would be a lie."""
 
 
 class ClusterPlace:
@@ -69,11 +74,14 @@ class ClusterPlace:
         """See :class:`~dubflow.platform.rollout.machine.Place`; the golden clip lies in the serving image.
 
         Raises:
-            WrongUse: ``platform.no_endpoint``.
+            OurFault: ``serving.nothing_served``. BadInput: ``platform.other_version_answers``.
         """
         limit = contest.policy.dub_s
-        ours = self._engine(contest, contest.candidate, self._settings.candidate_grpc, "CANDIDATE_GRPC")
-        theirs = self._engine(contest, contest.champion, self._settings.champion_grpc, "CHAMPION_GRPC")
+        found = self._services.get(contest.model)
+        ours = self._engine(contest, contest.candidate, self._settings.candidate_grpc or endpoint(
+            contest.model, f"v{contest.candidate}", self._settings.namespace))  # fmt: skip
+        theirs = self._engine(contest, contest.champion, self._settings.champion_grpc or endpoint(
+            contest.model, str(found["spec"]["predictor"].get("name", "")), self._settings.namespace))  # fmt: skip
         check_languages(ours.languages, theirs.languages)
         seeds = golden_seeds(dubs, look)
         return list(compare_golden(ours, theirs, seeds, self._judge(), within_s=limit, stopped=stopped))
@@ -104,30 +112,20 @@ class ClusterPlace:
         self._services.change(contest.model, lambda found: rollback_patch(found, contest))
         self._releases.rollback(contest, by, reason)
 
-    def _engine(self, contest: Contest, version: int, grpc: str | None, name: str) -> Engine[Any]:
-        from dubflow.serving.triton_engine import TritonEngine
+    def _engine(self, contest: Contest, version: int, address: str) -> Engine[Any]:
+        from dubflow.serving.remote import Fleet
 
-        if grpc is None:
-            raise WrongUse(
-                "platform.no_endpoint",
-                f"It is not known where version {version} alone answers.",
-                f"Set DUBFLOW_ROLLOUT_{name}=HOST:PORT (of its predictor's service).",
+        key = self._settings.triton_key.get_secret_value()
+        answering = Fleet(address, key).one()
+        serves = answering.told.installed.version
+        if serves != version:
+            raise BadInput(
+                "platform.other_version_answers",
+                f"At {address} version {serves} answers, not version {version}.",
+                "See which pods are behind it; the contest is about version "
+                f"{contest.candidate} against {contest.champion}.",
             )
-        world, languages = _facts(self._manifest(contest.model, version))
-        return TritonEngine(
-            grpc,
-            self._settings.triton_key,
-            model=FRONT,
-            version=version,
-            engine_id=f"{contest.model}-{version}",
-            world=world,
-            languages=languages,
-            deadline_s=contest.policy.dub_s,
-        )
-
-    def _manifest(self, model: str, version: int) -> PackageManifest:
-        registry = self._releases.registry
-        return registry.read_files(registry.version(model, version), self._releases.package_keys).manifest
+        return answering.engine(key, contest.policy.dub_s)
 
     def _await_ready(self, name: str) -> None:
         until = time.monotonic() + self._settings.ready_s
@@ -142,67 +140,58 @@ class ClusterPlace:
             self._sleep(self._settings.poll_s)
 
 
+def endpoint(model: str, name: str, namespace: str) -> str:
+    """HOST:PORT of the Service that KServe makes for one predictor of a service; ``name`` is the predictor's."""
+    return f"{model}-{name}-predictor.{namespace}.svc:80" if name else f"{model}-predictor.{namespace}.svc:80"
+
+
 def share_patch(found: Mapping[str, Any], contest: Contest, percent: int) -> dict[str, Any] | None:
     """The merge patch by which the candidate gets its share; None where it has it.
 
     Raises:
         BadInput: ``platform.other_champion``, ``platform.rollout_conflict``. WrongUse: ``platform.no_storage_uri``.
     """
-    notes = _notes(found)
-    _is_champion(notes, contest)
-    others = [one for one in found["spec"].get("canary") or () if _uri(one["predictor"]) != contest.storage_uri]
+    notes, predictor = _notes(found), found["spec"]["predictor"]
+    _is_champion(predictor, contest)
+    source = _source(contest)
+    others = [one for one in found["spec"].get("canary") or () if source_of(one["predictor"]) != source]
     if others or notes.get(CANDIDATE, _mark(contest)) != _mark(contest):
         raise BadInput(
             "platform.rollout_conflict",
             f"InferenceService {contest.model} has another candidate already ({notes.get(CANDIDATE, 'unnamed')}).",
             "Somebody else rolls out there: wait for that, or take it back.",
         )
-    wanted = [canary(found["spec"]["predictor"], contest, percent)]
+    wanted = [canary_entry(predictor, contest.candidate, contest.candidate_package, source, percent)]
     if found["spec"].get("canary") == wanted and notes.get(CANDIDATE) == _mark(contest):
         return None
     return {"metadata": {"annotations": {CANDIDATE: _mark(contest)}}, "spec": {"canary": wanted}}
 
 
-def canary(predictor: Mapping[str, Any], contest: Contest, percent: int) -> dict[str, Any]:
-    """The champion's predictor with the candidate's files, and its share.
-
-    Raises:
-        WrongUse: ``platform.no_storage_uri``.
-    """
-    if contest.storage_uri is None:
-        raise WrongUse(
-            "platform.no_storage_uri",
-            "It is not known where the candidate's export lies.",
-            "Give --storage-uri: where `dubflow serve export` was put.",
-        )
-    made = copy.deepcopy(dict(predictor))
-    made["model"]["storageUri"] = contest.storage_uri
-    made["model"].setdefault("name", CONTAINER)  # which the canary's schema asks for, unlike the predictor's
-    return {"predictor": made, "trafficPercent": percent}
-
-
 def promotion_patch(found: Mapping[str, Any], contest: Contest) -> dict[str, Any] | None:
     """The merge patch by which the candidate becomes the predictor; None where it is.
+
+    It keeps the canary's name, so that its pods go on serving instead of being started again.
 
     Raises:
         BadInput: ``platform.other_champion``. WrongUse: ``platform.no_storage_uri``.
     """
-    notes = _notes(found)
-    if notes.get(VERSION) == str(contest.candidate) and not found["spec"].get("canary"):
+    predictor = found["spec"]["predictor"]
+    if _serves(predictor) == _version(contest.candidate, contest.candidate_package) and not found["spec"].get("canary"):
         return None
-    _is_champion(notes, contest)
-    made = copy.deepcopy(dict(found["spec"]["predictor"]))
-    made["model"]["storageUri"] = canary(made, contest, 100)["predictor"]["model"]["storageUri"]
+    _is_champion(predictor, contest)
+    own = version_annotations(contest.candidate, contest.candidate_package, _source(contest))
     annotations = {
-        VERSION: str(contest.candidate),
-        PACKAGE: contest.candidate_package,
-        ENGINE: None,  # an id that only the export knows; the champion's would be a lie
+        VERSION_NOTE: own[VERSION_NOTE],
+        PACKAGE_NOTE: own[PACKAGE_NOTE],
         CANDIDATE: None,
         BEFORE: str(contest.champion),
         BEFORE_PACKAGE: contest.champion_package or "",
-        BEFORE_URI: _uri(found["spec"]["predictor"]),
+        BEFORE_SOURCE: source_of(predictor),
+        BEFORE_NAME: str(predictor.get("name", "")),
+        **dict.fromkeys(_OF_EXPORT),
     }
-    return {"metadata": {"annotations": annotations}, "spec": {"predictor": made, "canary": None}}
+    changed = {"annotations": own, "name": f"v{contest.candidate}"}
+    return {"metadata": {"annotations": annotations}, "spec": {"predictor": changed, "canary": None}}
 
 
 def rollback_patch(found: Mapping[str, Any], contest: Contest) -> dict[str, Any] | None:
@@ -211,23 +200,22 @@ def rollback_patch(found: Mapping[str, Any], contest: Contest) -> dict[str, Any]
     Raises:
         BadInput: ``platform.other_champion``.
     """
-    notes = _notes(found)
-    if notes.get(VERSION) != str(contest.candidate):
-        if not found["spec"].get("canary") and CANDIDATE not in notes:
-            return None
-        if notes.get(CANDIDATE, _mark(contest)) != _mark(contest):
-            return None  # another rollout's candidate: ours is not there any more
+    notes, predictor = _notes(found), found["spec"]["predictor"]
+    if _serves(predictor) != _version(contest.candidate, contest.candidate_package):
+        mine = [one for one in found["spec"].get("canary") or () if source_of(one["predictor"]) == contest.storage_uri]
+        if notes.get(CANDIDATE) != _mark(contest) and not mine:
+            return None  # ours is not there any more
         return {"metadata": {"annotations": {CANDIDATE: None}}, "spec": {"canary": None}}
-    if notes.get(BEFORE) != str(contest.champion) or not notes.get(BEFORE_URI):
-        raise _other(notes, contest)
-    made = copy.deepcopy(dict(found["spec"]["predictor"]))
-    made["model"]["storageUri"] = notes[BEFORE_URI]
+    if notes.get(BEFORE) != str(contest.champion) or not notes.get(BEFORE_SOURCE):
+        raise _other(predictor, contest)
+    own = version_annotations(contest.champion, contest.champion_package, notes[BEFORE_SOURCE])
     annotations = {
-        VERSION: str(contest.champion),
-        PACKAGE: contest.champion_package or "",
-        **dict.fromkeys((ENGINE, CANDIDATE, BEFORE, BEFORE_PACKAGE, BEFORE_URI)),
+        VERSION_NOTE: own[VERSION_NOTE],
+        PACKAGE_NOTE: own[PACKAGE_NOTE],
+        **dict.fromkeys((*_MADE, *_OF_EXPORT)),
     }
-    return {"metadata": {"annotations": annotations}, "spec": {"predictor": made, "canary": None}}
+    changed = {"annotations": own, "name": notes.get(BEFORE_NAME) or None}
+    return {"metadata": {"annotations": annotations}, "spec": {"predictor": changed, "canary": None}}
 
 
 def ready(found: Mapping[str, Any]) -> bool:
@@ -246,30 +234,39 @@ def _notes(found: Mapping[str, Any]) -> Mapping[str, str]:
     return found["metadata"].get("annotations") or {}
 
 
-def _uri(predictor: Mapping[str, Any]) -> str:
-    return str(predictor["model"].get("storageUri", ""))
-
-
 def _mark(contest: Contest) -> str:
     return f"{contest.candidate}:{contest.candidate_package}"
 
 
-def _is_champion(notes: Mapping[str, str], contest: Contest) -> None:
-    if (notes.get(VERSION), notes.get(PACKAGE)) != (str(contest.champion), contest.champion_package or ""):
-        raise _other(notes, contest)
+def _source(contest: Contest) -> str:
+    if contest.storage_uri is None:
+        raise WrongUse(
+            "platform.no_storage_uri",
+            "It is not known where the candidate's export lies.",
+            "Give --storage-uri s3://…: where `dubflow serve export` was put.",
+        )
+    return contest.storage_uri
 
 
-def _other(notes: Mapping[str, str], contest: Contest) -> BadInput:
+def _version(version: int, package: str | None) -> tuple[str, str]:
+    return str(version), package or ""
+
+
+def _serves(predictor: Mapping[str, Any]) -> tuple[str, str]:
+    """Version and package that a predictor's pods are told to serve; empty for the starter."""
+    notes = predictor.get("annotations") or {}
+    return str(notes.get(VERSION_NOTE, "")), str(notes.get(PACKAGE_NOTE, ""))
+
+
+def _is_champion(predictor: Mapping[str, Any], contest: Contest) -> None:
+    if _serves(predictor) != _version(contest.champion, contest.champion_package):
+        raise _other(predictor, contest)
+
+
+def _other(predictor: Mapping[str, Any], contest: Contest) -> BadInput:
     return BadInput(
         "platform.other_champion",
-        f"The contest is against version {contest.champion}; InferenceService {contest.model} serves version "
-        f"{notes.get(VERSION, 'unknown')}.",
+        f"The contest is against version {contest.champion}; InferenceService {contest.model} serves "
+        f"{'version ' + _serves(predictor)[0] if _serves(predictor)[0] else 'the starter'}.",
         "Somebody changed it: dubflow rollout rollback, then begin anew.",
     )
-
-
-def _facts(manifest: PackageManifest) -> tuple[Literal["embedded", "real"], tuple[str, ...]]:
-    facts = manifest.facts
-    if not isinstance(facts, DiflowFacts):
-        raise no_engine(manifest.name)
-    return facts.world, tuple(facts.languages)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dubflow.errors import BadInput, OurFault, WrongUse
@@ -28,9 +28,11 @@ class ClusterSettings(BaseSettings):
     )
     namespace: str = Field("dubflow", description="Of the InferenceService.")
     prometheus: str | None = Field(None, description="Address of Prometheus' HTTP API.")
-    champion_grpc: str | None = Field(None, description="HOST:PORT where only the champion's Triton answers.")
-    candidate_grpc: str | None = Field(None, description="HOST:PORT where only the candidate's Triton answers.")
-    triton_key: str = Field("", description="That Triton asks for, where it asks for one.")
+    champion_grpc: str | None = Field(
+        None, description="HOST:PORT where only the champion's Triton answers; by default its predictor's service."
+    )
+    candidate_grpc: str | None = Field(None, description="The same of the candidate.")
+    triton_key: SecretStr = Field(SecretStr(""), description="That Triton asks for, as its pods' secret has it.")
     ready_s: float = Field(600.0, gt=0, description="How long a candidate's pods may take to be ready.")
     poll_s: float = Field(5.0, gt=0, description="How often they are looked at.")
 
