@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from dubflow.platform.preflight.metrics_known import KnownMetrics, known_metrics
 from dubflow.platform.preflight.references.metrics import metric, used_in_files
 from dubflow.platform.preflight.rendering import manifests_of
 from dubflow.platform.preflight.settings_names import known_variables
+from dubflow.platform.preflight.settings_values import CLASSES, prefix_of, wrong_values
 from dubflow.platform.preflight.versions import later
 from dubflow.platform.trainjobs import TrainJobSettings
 
@@ -152,3 +154,26 @@ def test_addresses_that_a_pod_is_told(text: str, found: list[tuple[str, str, int
     service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "dubflow"}}
     manifests = manifests_of("prod", [pod, service])
     assert [(one.name, one.space, one.port) for one in addresses(manifests, manifests.pods[0])] == found
+
+
+def test_every_class_of_settings_is_held_to(repository: Path) -> None:
+    sources = (repository / "src" / "dubflow").rglob("*.py")
+    prefixes = {found for path in sources for found in re.findall(r'env_prefix="(DUBFLOW_\w*)"', path.read_text())}
+    assert {prefix_of(one) for one in CLASSES} == prefixes
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fine"),
+    [
+        ("DUBFLOW_GATEWAY_PORT", "8080", True),
+        ("DUBFLOW_GATEWAY_PORT", "http", False),
+        ("DUBFLOW_GATEWAY_PACKAGE_KEYS", '["/keys/a.pem"]', True),
+        ("DUBFLOW_GATEWAY_PACKAGE_KEYS", "/keys/a.pem", False),
+        ("DUBFLOW_TRAINJOB_POLL_S", "0", False),
+        ("DUBFLOW_HOME", "/state", True),
+        ("UNKNOWN", "x", True),
+    ],
+)
+def test_values_of_settings(name: str, value: str, fine: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DUBFLOW_GATEWAY_LEASE_S", "of this person's own, and wrong")
+    assert (wrong_values({name: value}) == []) is fine

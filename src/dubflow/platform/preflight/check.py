@@ -14,7 +14,7 @@ from dubflow.platform.preflight.checks import Check
 from dubflow.platform.preflight.core_kinds import CORE, check_core
 from dubflow.platform.preflight.custom_resources import CUSTOM, check_custom, schemas_folder
 from dubflow.platform.preflight.findings import Finding, Rule, Severity, counts, in_order, refused
-from dubflow.platform.preflight.made_by_code import SETTINGS_VALID, settings_valid, with_made
+from dubflow.platform.preflight.made_by_code import with_made
 from dubflow.platform.preflight.metrics_known import KnownMetrics, known_metrics
 from dubflow.platform.preflight.policies import access, containers, namespaces, pods, workloads
 from dubflow.platform.preflight.promtool import RULES as PROMTOOL_RULES
@@ -120,7 +120,7 @@ def all_rules() -> tuple[Rule, ...]:
     return (
         RENDER, CORE, CUSTOM,
         *(one.rule for one in POLICIES), *(one.rule for one in REFERENCES),
-        code.SETTING, SETTINGS_VALID, code.COMMAND, code.IMAGE, pipelines.PIPELINE, metrics.METRIC,
+        code.SETTING, code.SETTINGS_VALID, code.COMMAND, code.PROBE_PATH, code.IMAGE, pipelines.PIPELINE, metrics.METRIC,
         MATRIX, COMBINATION, KUBERNETES, API, PINS, POD_SECURITY_VERSION,
         PROMTOOL_RULES, PROMTOOL_TESTS, *IMAGE_RULES,
     )  # fmt: skip
@@ -136,8 +136,13 @@ def check_manifests(manifests: Manifests, root: Path, program: Any) -> list[Find
     """
     whole = with_made(manifests)
     found = [finding for check in (*POLICIES, *REFERENCES) for finding in check.run(whole)]
-    found += [*code.setting(whole, root), *code.command(whole, program), *code.image(whole, root)]
-    return [*found, *settings_valid(manifests), *pipelines.pipeline(manifests, root)]
+    found += [
+        *code.setting(whole, root),
+        *code.command(whole, program),
+        *code.image(whole, root),
+        *code.probe_path(whole, root),
+    ]
+    return [*found, *code.settings_valid(whole), *pipelines.pipeline(manifests, root)]
 
 
 def preflight(

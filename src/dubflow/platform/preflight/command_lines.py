@@ -33,6 +33,11 @@ def wrong_with(words: Sequence[str], program: Any) -> str | None:
     return None
 
 
+def is_program_of_ours(words: Sequence[str]) -> bool:
+    """Whether a line starts ``dubflow``, or one of its modules."""
+    return any(word.rpartition("/")[2] == "dubflow" or word.startswith("dubflow.") for word in words[:3])
+
+
 def through_a_shell(words: Sequence[str]) -> bool:
     """Whether a shell reads the line."""
     return bool(words) and words[0].rpartition("/")[2] in _SHELLS and "-c" in words

@@ -1,6 +1,6 @@
-"""Names of environment variables that our code reads, found in the code itself.
+"""Names of environment variables that our code reads, and paths that it answers, found in the code itself.
 
-Two ways are known: fields of settings classes (``env_prefix``), and names that stand in the code as a whole word.
+Two ways of reading a variable are known: fields of settings classes (``env_prefix``), and names that stand in the code as a whole word.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 _NAME = re.compile(r"""["'](DUBFLOW_[A-Z0-9_]*[A-Z0-9])["']""")
+_PATH = re.compile(r"""["'](/[a-z0-9_/{}-]*)["']""")
 _FOLDERS = ("src/dubflow", "components", "pipelines", "serving")
 
 
@@ -27,6 +28,12 @@ def known_variables(root: Path) -> frozenset[str]:
         if "env_prefix" in text:
             found |= set(_fields(ast.parse(text)))
     return frozenset(found)
+
+
+@lru_cache(maxsize=2)
+def known_paths(root: Path) -> frozenset[str]:
+    """Every text of our code that could be the path of a request."""
+    return frozenset(path for file in _sources(root) for path in _PATH.findall(file.read_text(encoding="utf-8")))
 
 
 def _sources(root: Path) -> Iterable[Path]:
