@@ -120,7 +120,8 @@ def all_rules() -> tuple[Rule, ...]:
     return (
         RENDER, CORE, CUSTOM,
         *(one.rule for one in POLICIES), *(one.rule for one in REFERENCES),
-        code.SETTING, code.SETTINGS_VALID, code.COMMAND, code.PROBE_PATH, code.IMAGE, pipelines.PIPELINE, metrics.METRIC,
+        code.SETTING, code.SETTINGS_VALID, code.COMMAND, code.PROBE_PATH, code.IMAGE,
+        pipelines.PIPELINE, metrics.METRIC,
         MATRIX, COMBINATION, KUBERNETES, API, PINS, POD_SECURITY_VERSION,
         PROMTOOL_RULES, PROMTOOL_TESTS, *IMAGE_RULES,
     )  # fmt: skip

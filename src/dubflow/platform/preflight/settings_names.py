@@ -1,6 +1,7 @@
 """Names of environment variables that our code reads, and paths that it answers, found in the code itself.
 
-Two ways of reading a variable are known: fields of settings classes (``env_prefix``), and names that stand in the code as a whole word.
+Two ways of reading a variable are known: fields of settings classes (``env_prefix``), and names that stand in the code
+as a whole word.
 """
 
 from __future__ import annotations
