@@ -105,6 +105,22 @@ def test_what_lies_beside_a_model_comes_with_it_and_goes_with_it(tmp_path: Path)
     assert not served.folder.exists()
 
 
+def test_another_starter_of_the_same_number_is_another_model(tmp_path: Path) -> None:
+    """As when the image is upgraded: version 0 and no package, before and after."""
+    follower = Follower(tmp_path, Servers(), "dubber")
+    old, new = (told(0).model_copy(update={"installed": told(0).installed.model_copy(update=changes)})
+                for changes in ({"package": None, "engine": "old"}, {"package": None, "engine": "new/1"}))  # fmt: skip
+    becomes(follower, old)
+    becomes(follower, new)
+    served = read_state(tmp_path).current
+    assert served is not None
+    assert served.engine == "new/1"
+    assert becomes(follower, old, old, new) == (0, None)
+    served = read_state(tmp_path).current
+    assert served is not None
+    assert served.engine == "old"
+
+
 def test_a_folder_of_another_model_or_server_is_begun_anew(tmp_path: Path) -> None:
     becomes(Follower(tmp_path, Servers(), "dubber"), told(3))
     becomes(Follower(tmp_path, Servers(), "other"))

@@ -14,14 +14,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from dubflow.atomic import write_text
 from dubflow.errors import BadInput, DubflowError
 from dubflow.serving.remote import Answering, Fleet
+from dubflow.serving.repository import Installed
 from dubflow.serving.state import Health, Served, ServingState, now, read_state, update_state, write_state
 from dubflow.serving.watcher import MODELS
 
 EVERY_S = 10.0
+
+Key = tuple[int, str | None, str]
+"""Version, package, engine."""
 
 
 class Follower:
@@ -72,20 +77,19 @@ class Follower:
 
     def _named(self, known: ServingState, found: Sequence[Answering]) -> tuple[Served, Served | None]:
         """What most servers serve, and what the next most do; of two with as many, what was current stays so."""
-        counts = Counter((one.told.installed.version, one.told.installed.package) for one in found)
+        told = {_key(one.told.installed): one.told for one in found}
+        counts = Counter(_key(one.told.installed) for one in found)
         here = None if known.current is None else _key(known.current)
         order = sorted(counts, key=lambda key: (-counts[key], key != here, -key[0]))
-        told = {(one.told.installed.version, one.told.installed.package): one.told for one in found}
-        named = []
-        for key in order[:2]:
-            since = next((one for one in (known.current, known.previous) if one is not None and _key(one) == key), None)
-            named.append(since or told[key].served(self._kept(key, told[key].beside)))
+        before = {_key(one): one for one in (known.current, known.previous) if one is not None}
+        named = [before.get(key) or told[key].served(self._kept(key, told[key].beside)) for key in order[:2]]
         # A state cannot name a version twice; two packages of one number are two registries' doing.
         second = named[1] if len(named) == 2 and named[1].version != named[0].version else None
         return named[0], second
 
-    def _kept(self, key: tuple[int, str | None], beside: dict[str, str]) -> Path:
-        folder = self.directory / MODELS / f"{key[0]}-{(key[1] or 'stored')[:16]}"
+    def _kept(self, key: Key, beside: dict[str, str]) -> Path:
+        version, package, engine = key
+        folder = self.directory / MODELS / f"{version}-{package[:16] if package else quote(engine, safe='')}"
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in beside.items():
             write_text(folder / name, content)
@@ -122,12 +126,13 @@ def followed(follower: Follower, every_s: float = EVERY_S) -> Iterator[None]:
         thread.join(timeout=every_s)
 
 
-def _key(served: Served) -> tuple[int, str | None]:
-    return served.version, served.package
+def _key(one: Served | Installed) -> Key:
+    """Two models from no registry may have one number, and no package."""
+    return one.version, one.package, one.engine
 
 
 def _health(found: Sequence[Answering], current: Served) -> Health | None:
     """Of the servers of the current version: the worst, or else the latest."""
-    own = [one.told for one in found if (one.told.installed.version, one.told.installed.package) == _key(current)]
+    own = [one.told for one in found if _key(one.told.installed) == _key(current)]
     looks = [one.health for one in own if one.health is not None]
     return max(looks, key=lambda one: (not one.fine, one.at), default=None)
