@@ -99,7 +99,8 @@ def written_manifest(
                 rejected=(*measured.reasons, *bad),
             )
         )
-    header = PairHeader(name="sample", world="embedded", made_with={"cost": {"seconds": 12.5, "seconds_per_kept": 3.1}})
+    made_with = {"cost": {"seconds": 12.5, "seconds_per_kept": 3.1}, "without_pair": {"a": "incontext.no_silence"}}
+    header = PairHeader(name="sample", world="embedded", made_with=made_with)
     manifest = PairManifest(header, rows, folder)
     manifest.write()
     return manifest

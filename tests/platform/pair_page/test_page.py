@@ -52,6 +52,8 @@ def test_counts_reasons_and_pairs_stand_there(written: Path) -> None:
     assert "5 kept" in text
     assert "1 refused" in text
     assert "same_lips: lmd 0 is below 0.01" in text
+    assert re.search(r"incontext\.no_silence\s+1\b", text)
+    assert re.search(r"seconds a kept pair\s+3\.1\b", text)
     assert "Embedded world" in text
     assert page.count("<video") == 12
     assert page.count('class="stills"') == 6

@@ -78,8 +78,9 @@ def overview(manifest: PairManifest) -> Markup:
     )
 
 
-def reasons_section(rows: Sequence[PairRow]) -> Markup:
-    """How often each reason stands, and how often alone: what a limit costs by itself."""
+def reasons_section(manifest: PairManifest) -> Markup:
+    """How often each reason stands, and how often alone: what a limit costs by itself; and prompts without a pair."""
+    rows = manifest.rows
     named = [{reason_of(told) for told in row.rejected} for row in rows]
     counts = Counter(reason for reasons in named for reason in reasons)
     alone = Counter(next(iter(reasons)) for reasons in named if len(reasons) == 1)
@@ -95,7 +96,7 @@ def reasons_section(rows: Sequence[PairRow]) -> Markup:
     ]
     heads = ["reason", "what it means", "pairs", "of them for it alone"]
     body = table("Reasons against pairs", heads, lines) if lines else element("p", "No pair was refused.")
-    return element("section", element("h2", "Why pairs were refused"), body, id="reasons")
+    return element("section", element("h2", "Why pairs were refused"), body, _without_pair(manifest), id="reasons")
 
 
 def figures_section(rows: Sequence[PairRow], bounds: Mapping[str, float]) -> Markup:
@@ -142,6 +143,16 @@ def status(row: PairRow) -> Markup:
     if not row.rejected:
         return element("span", "kept", class_="good")
     return join(element("span", "refused", class_="bad"), ": ", untrusted("; ".join(row.rejected)))
+
+
+def _without_pair(manifest: PairManifest) -> Markup | None:
+    """Prompts whose clips could not be cut or masked, by the code of the last try."""
+    codes = manifest.header.made_with.get("without_pair")
+    if not isinstance(codes, Mapping) or not codes:
+        return None
+    counts = sorted(Counter(map(str, codes.values())).items(), key=lambda one: (-one[1], one[0]))
+    lines = [element("tr", element("th", untrusted(code), scope="row"), _number(count)) for code, count in counts]
+    return table("Prompts without a pair, by the refusal of their last try", ["refusal", "prompts"], lines)
 
 
 def _card(name: str, rows: Sequence[PairRow], bound: float | None) -> Markup | None:

@@ -59,7 +59,7 @@ def write_pairs_page(
         header(manifest),
         [
             overview(manifest),
-            reasons_section(rows),
+            reasons_section(manifest),
             figures_section(rows, bounds_of([row.qc for row in rows], settings)),
             gallery_section(some, len(rows), exhibits, pictures, mouths=landmarker is not None),
             pairs_section(rows),

@@ -172,6 +172,15 @@ def test_what_nobody_can_tell_is_left_out() -> None:
     assert {"words_context", "words_margin", "voice_pair", "face_pair", "scene"}.isdisjoint(found)
 
 
+def test_what_is_no_number_is_not_measured() -> None:
+    class Broken(_Level):
+        def similarity(self, waveform: np.ndarray, other: np.ndarray) -> float | None:
+            return float("nan")
+
+    found = PairQuality(NO_LIMITS, voices=Broken(), landmarker=_KnownFaces()).measure(_pair()).figures
+    assert "voice_pair" not in found
+
+
 def test_faces_that_are_missing() -> None:
     control = PairQuality(NO_LIMITS, faces=_Green(), landmarker=_KnownFaces())
     nobody = control.measure(_pair(np.full(FRAMES, 255, np.uint8))).figures

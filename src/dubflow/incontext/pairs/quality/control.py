@@ -77,7 +77,8 @@ class PairQuality:
             **self._looks(pair),
             **self._scene(pair),
         }
-        return Measured({name: float(value) for name, value in figures.items() if value is not None})
+        # What is no finite number was not measured: no comparison would refuse it.
+        return Measured({name: float(one) for name, one in figures.items() if one is not None and np.isfinite(one)})
 
     def verdicts(self, figures: Sequence[Mapping[str, float]]) -> list[tuple[str, ...]]:
         """Reasons against each of the pairs of a run."""
