@@ -22,7 +22,7 @@ WORDS = ("synthesize", "pairs", "--base", "tiny")
 @pytest.fixture
 def drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str | Path, ...]:
     """Words of a run whose base draws clips; the engine is the real one."""
-    monkeypatch.setattr(synthesis, "open_engine", lambda base, preset, *, judged: engine())
+    monkeypatch.setattr(synthesis, "open_engine", lambda base, preset, **how: engine())
     write_prompts(tmp_path / "prompts.jsonl", prompts(2))
     data = {"width": 64, "height": 64, "frames": 17, "masks": "given"}
     sections = {"incontext.synthesis": SETTINGS, "incontext.data": data}

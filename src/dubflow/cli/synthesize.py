@@ -42,6 +42,13 @@ def pairs(
     ] = None,
     export: Annotated[str | None, typer.Option(help="Also write dataset, precomputed, or both with a comma.")] = None,
     quality: Annotated[bool, typer.Option(help="Judge the pairs, and reject by the preset's limits.")] = True,
+    judges: Annotated[
+        str | None,
+        typer.Option(
+            help="A YAML file or preset whose section `judges` names weights of large judges, and `incontext.chat` a "
+            "vision-language model. By default those that come with the package."
+        ),
+    ] = None,
     page: Annotated[bool, typer.Option(help="Write a page of figures, reasons and pairs to look at.")] = True,
     name: Annotated[str, typer.Option(help="Name of the set.")] = "synthesised",
     licence: Annotated[str | None, typer.Option(help="Terms of the pairs; by default those of the base.")] = None,
@@ -70,7 +77,7 @@ def pairs(
     settings, exports = synthesis_preset(preset), exports_of(export)
     part = WHOLE if shard is None else Part.parse(shard)
     usable, told = prompts_for(prompts, count, seed, settings.prompts)
-    engine = open_engine(base, settings, judged=quality)
+    engine = open_engine(base, settings, judged=quality, judges=judges)
     if dry_run:
         plan = survey(engine, usable, out, seed, part) | {"asked": told.model_dump()}
         emit(plan, as_json, lambda console: _print_plan(console, plan))

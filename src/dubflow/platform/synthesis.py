@@ -72,11 +72,14 @@ def prompts_for(
     return gathered(draw_prompts(settings, seed, count) if file is None else read_prompts(file))
 
 
-def open_engine(base: str, preset: SynthesisPreset, *, judged: bool = True, device: str | None = None) -> PairEngine:
+def open_engine(
+    base: str, preset: SynthesisPreset, *, judged: bool = True, judges: str | None = None, device: str | None = None
+) -> PairEngine:
     """The data engine on ``base``: diffusers' folder, a published file, or ``tiny``.
 
     Args:
         judged: with quality control; without it no figures are taken and no pair is rejected.
+        judges: file or preset that names large judges, see :func:`dubflow.platform.pair_judges.quality_by`.
         device: by default a GPU where there is one.
 
     Raises:
@@ -86,7 +89,7 @@ def open_engine(base: str, preset: SynthesisPreset, *, judged: bool = True, devi
     from dubflow.incontext.pairs.engine import PairEngine
     from dubflow.incontext.pairs.splitting import SilenceSplitter
     from dubflow.incontext.pairs.switching import BaseClips
-    from dubflow.platform.pair_judges import pair_quality
+    from dubflow.platform.pair_judges import quality_by
 
     backbone = _base(base, device)
     return PairEngine(
@@ -95,7 +98,7 @@ def open_engine(base: str, preset: SynthesisPreset, *, judged: bool = True, devi
         maker=BaseClips(backbone, preset.synthesis),
         splitter=SilenceSplitter(preset.splitting),
         landmarker=MediaPipeLandmarker(),
-        quality=pair_quality(preset.quality) if judged else None,
+        quality=quality_by(preset.quality, judges) if judged else None,
     )
 
 
