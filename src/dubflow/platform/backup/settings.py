@@ -91,7 +91,7 @@ def sources(parts: tuple[Part, ...] = PARTS, *, state: Path | None = None) -> So
                 f"{store.shown} is a tracking server; its database and files are what is to be copied.",
                 "Set DUBFLOW_BACKUP_REGISTRY=postgresql+psycopg://… and DUBFLOW_BACKUP_ARTIFACTS=s3://….",
             )
-        artifacts = own.artifacts or store.artifacts
+        artifacts = own.artifacts or (store.artifacts if own.registry is None else None)
         if artifacts is None:
             raise WrongUse(
                 "platform.backup_needs_artifacts",
