@@ -21,7 +21,7 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import yaml
 from chroot_builder import CHROOT, ROOT, Builder, Built, Lent, mounted, say
@@ -39,11 +39,11 @@ class Used:
     """An image as a cluster runs it; a context manager."""
 
     def __init__(self, built: Built) -> None:
-        self._built, self._stack, self._running = built, ExitStack(), list[subprocess.Popen[bytes]]()
+        self._built, self._stack = built, ExitStack()
+        self._network: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Used:
         root = self._built.root
-        self._stack.callback(self._end)
         subprocess.run(["mount", "--bind", root, root], check=True)
         self._stack.callback(subprocess.run, ["umount", "-l", root], check=True)
         self._stack.enter_context(mounted(root, "proc", "/proc"))
@@ -51,25 +51,29 @@ class Used:
             self._stack.enter_context(mounted(root, "tmpfs", folder, "-o", "mode=1777"))
         subprocess.run(["mount", "-o", "remount,bind,ro", root], check=True)
         self._stack.callback(subprocess.run, ["mount", "-o", "remount,bind,rw", root], check=True)
+        # One process holds the network that every step enters: none but loopback.
+        hold = [sys.executable, str(Path(__file__).resolve()), "--loopback", "sleep", "infinity"]
+        self._network = subprocess.Popen(["unshare", "--net", "--", *hold], stdout=subprocess.PIPE)
+        self._stack.callback(ended, self._network)
+        assert self._network.stdout is not None
+        self._network.stdout.readline()  # it is up
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def start(self, words: list[str]) -> subprocess.Popen[bytes]:
-        """A command of the image, as its user, without capabilities and without a network but loopback."""
+    def start(self, words: list[str], out: int | IO[bytes]) -> subprocess.Popen[bytes]:
+        """A command of the image, as its user, which has no capabilities."""
+        assert self._network is not None
         uid, _, gid = self._built.user.partition(":")
-        command = ["unshare", "--net", "--", sys.executable, str(Path(__file__).resolve()), "--loopback"]
-        command += [CHROOT, f"--userspec={uid}:{gid or uid}", str(self._built.root)]
-        command += ["/usr/bin/env", "-C", self._built.workdir, *words]
-        if self._running:  # the later ones meet the first in its network
-            command[:3] = ["nsenter", f"--net=/proc/{self._running[0].pid}/ns/net", "--"]
+        command = ["nsenter", f"--net=/proc/{self._network.pid}/ns/net", "--", CHROOT, f"--userspec={uid}:{gid or uid}"]
+        command += [str(self._built.root), "/usr/bin/env", "-C", self._built.workdir, *words]
         environment = self._built.environment | {"OMP_NUM_THREADS": "1"}
-        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        return subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.STDOUT)
 
     def run(self, words: list[str]) -> tuple[int, str]:
         """One command to its end: its exit code and what it said."""
-        process = self.start(words)
+        process = self.start(words, subprocess.PIPE)
         try:
             out, _ = process.communicate(timeout=_PATIENCE_S)
         except subprocess.TimeoutExpired:
@@ -77,24 +81,27 @@ class Used:
             out = process.communicate()[0] + b"\ntook too long"
         return process.returncode, out.decode("utf-8", "replace")
 
-    def beside(self, words: list[str]) -> None:
-        """Begin what later commands ask."""
-        self._running.append(self.start(words))
+    def beside(self, words: list[str]) -> IO[bytes]:
+        """Begin what later commands ask; where its words go."""
+        said = self._stack.enter_context(tempfile.TemporaryFile())
+        self._stack.callback(ended, self.start(words, said))
+        return said
 
-    def _end(self) -> None:
-        for one in reversed(self._running):
-            one.terminate()
-            try:
-                one.wait(30)
-            except subprocess.TimeoutExpired:
-                one.kill()
-                one.wait()
+
+def ended(process: subprocess.Popen[bytes]) -> None:
+    """End a process of ours, if need be by force."""
+    process.terminate()
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def smoke(built: Built, steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Run the steps of ``smoke.yaml``; ``$ENTRYPOINT``, ``$HEALTHCHECK`` and ``$CMD`` are the image's own."""
     own = {"$ENTRYPOINT": built.entrypoint, "$HEALTHCHECK": built.healthcheck, "$CMD": built.command}
-    told = []
+    told, beside = [], []
     with Used(built) as image:
         for step in steps:
             if "component" in step:
@@ -103,7 +110,7 @@ def smoke(built: Built, steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 shown, words = step["run"], [part for word in step["run"] for part in own.get(word, [word])]
             started = time.monotonic()
             if step.get("beside"):
-                image.beside(words)
+                beside.append(image.beside(words))
                 continue
             code, said = image.run(words)
             while code and time.monotonic() - started < step.get("within_s", 0):
@@ -113,7 +120,10 @@ def smoke(built: Built, steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
             told.append({"run": shown, "seconds": round(time.monotonic() - started, 1), "fine": not wrong})
             say(f"  {'FAILED' if wrong else 'fine'} ({time.monotonic() - started:.0f} s): {' '.join(shown)[:100]}")
             if wrong:
-                print(said[-4000:], flush=True)
+                for other in beside:
+                    other.seek(0)
+                    said += "\n-- beside it:\n" + other.read().decode("utf-8", "replace")[-3000:]
+                say(said[-6000:])
     return told
 
 
@@ -154,6 +164,7 @@ def size(root: Path) -> int:
 def main() -> int:
     if sys.argv[1:2] == ["--loopback"]:
         loopback()
+        say("up")
         os.execvp(sys.argv[2], sys.argv[2:])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("images", nargs="*", metavar="IMAGE", help="data, train, serve, gateway; all without")

@@ -96,3 +96,10 @@ def test_a_secret_is_not_repeated_in_what_is_said() -> None:
     said = [message for check in CHECKS for _, message in check.look(file)]
     assert said
     assert not any("hunter2" in message for message in said)
+
+
+def test_the_page_lists_every_rule_as_it_is() -> None:
+    page = (ROOT / "docs" / "images.md").read_text(encoding="utf-8")
+    assert [line for line in page.splitlines() if line.startswith("| `image.")] == [
+        f"| `{rule.name}` | {rule.asks} |" for rule in RULES
+    ]
