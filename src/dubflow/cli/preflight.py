@@ -32,7 +32,7 @@ def preflight(
         Path | None, typer.Option(help="A release's images with their digests, as `images` of a kustomization.")
     ] = None,
     scrape: Annotated[
-        list[str] | None, typer.Option(help="Fresh metrics, a file or a URL; in the place of the saved ones.")
+        list[str] | None, typer.Option(help="Fresh metrics, a file or a URL; looked at before the saved ones.")
     ] = None,
     renderer: Annotated[RendererName, typer.Option(help="auto: kubectl where it is installed.")] = RendererName.AUTO,
     root: Annotated[Path | None, typer.Option(help="Of a checkout; by default this one.")] = None,

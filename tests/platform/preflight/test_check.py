@@ -155,8 +155,10 @@ def test_the_verb(
     scrape = tmp_path / "metrics"
     scrape.write_text("# TYPE depth gauge\ndepth 1\n")
     code, said = run(monkeypatch, capsys, "--overlay", "prod", "--scrape", str(scrape))
-    assert (code, said["fine"]) == (3, False)
-    assert {one["rule"] for one in said["findings"] if one["severity"] == "refused"} == {"reference.metric"}
+    assert (code, said["counts"]["warning"] > 0) == (0, True)
+    assert {one["rule"] for one in said["findings"] if one["severity"] == "warning"} == {"reference.metric"}
+    code, said = run(monkeypatch, capsys, "--overlay", "prod", "--scrape", str(tmp_path / "none"))
+    assert (code, said["error"]["code"]) == (3, "platform.no_scrape")
     code, said = run(monkeypatch, capsys, "--overlay", "elsewhere")
     assert (code, said["error"]["code"]) == (2, "platform.unknown_overlay")
 

@@ -95,7 +95,12 @@ def test_names_of_a_scrape_are_those_that_expressions_use(tmp_path: Path, reposi
     fresh = known_metrics(repository, [str(file)])
     assert fresh.holds("depth")
     assert fresh.holds("DCGM_FI_DEV_GPU_UTIL")  # of others, whatever was scraped
-    assert not fresh.holds("dubflow_queue_jobs")  # the fresh scrape takes the place of the saved ones
+    assert not fresh.holds("dubflow_queue_jobs")  # the fresh scrape comes first, and what it lacks is told
+    told = list(metric({"x": ["dubflow_queue_jobs + depth"], "y": ["deepth"]}, set(), fresh))
+    assert [(one.severity, "dubflow_queue_jobs" in one.message) for one in told] == [
+        ("refused", False),
+        ("warning", True),
+    ]
     assert known_metrics(repository).holds("dubflow_queue_jobs")
     with pytest.raises(BadInput, match="no_scrape"):
         known_metrics(repository, [str(tmp_path / "none.txt")])

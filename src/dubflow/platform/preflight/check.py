@@ -160,7 +160,7 @@ def preflight(
     Args:
         root: of the checkout. names: of overlays; all without. by: the renderer.
         program: ``dubflow`` as a command of click; command lines in manifests are held to it.
-        images: a release's images, put into every overlay. scrapes: fresh ones, in the place of the saved.
+        images: a release's images, put into every overlay. scrapes: fresh ones, looked at first.
 
     Raises:
         WrongUse: ``platform.unknown_overlay``, ``install.missing_extra``. BadInput: ``platform.no_scrape``.

@@ -1,6 +1,6 @@
 """Which metrics there are: those of a running demo, saved or fresh, and those that only a cluster measures.
 
-What is saved is :mod:`dubflow.platform.monitoring.catalogue`'s; a fresh scrape takes its place.
+What is saved is :mod:`dubflow.platform.monitoring.catalogue`'s; a fresh scrape is looked at first.
 """
 
 from __future__ import annotations
@@ -26,10 +26,16 @@ _MOST = 20 * 2**20
 
 @dataclass(frozen=True)
 class KnownMetrics:
-    """Names that may be read, and whence they are known; ``source`` is empty where there is no scrape at all."""
+    """Names that may be read, and whence they are known.
+
+    Attributes:
+        source: empty where there is no scrape at all.
+        elsewhere: what only the saved scrapes have, where a fresh one is looked at.
+    """
 
     names: frozenset[str]
     source: str
+    elsewhere: frozenset[str] = frozenset()
 
     def holds(self, name: str) -> bool:
         """Whether somebody counts it."""
@@ -55,20 +61,20 @@ def known_metrics(root: Path, fresh: Sequence[str] = ()) -> KnownMetrics:
     """Those that a checkout knows.
 
     Args:
-        fresh: files or URLs of scrapes, in the place of the saved ones.
+        fresh: files or URLs of scrapes, looked at before the saved ones.
 
     Raises:
         BadInput: ``platform.no_scrape``, ``platform.bad_metrics``.
     """
     try:
         others = {name for one in externals(root) for name in one.metrics}
+        files = sorted((root / METRICS).glob("*.txt"))
+        saved = {name for path in files for name in names_of(path.read_text(encoding="utf-8"))} | set(known(root))
         if fresh:
-            counted = {name for one in fresh for name in names_of(_fetched(one))}
-            return KnownMetrics(frozenset(counted | others), ", ".join(fresh))
-        saved = sorted((root / METRICS).glob("*.txt"))
-        silent = {name for path in saved for name in names_of(path.read_text(encoding="utf-8"))}
-        source = f"saved scrapes of {', '.join(path.stem for path in saved)}" if saved else ""
-        return KnownMetrics(frozenset(known(root)) | silent | others, source)
+            counted = {name for one in fresh for name in names_of(_fetched(one))} | others
+            return KnownMetrics(frozenset(counted), ", ".join(fresh), frozenset(saved - counted))
+        source = f"saved scrapes of {', '.join(path.stem for path in files)}" if files else ""
+        return KnownMetrics(frozenset(saved | others), source)
     except DubflowError:
         raise
     except (OSError, ValueError) as error:

@@ -10,7 +10,7 @@ from typing import Any
 
 from dubflow.errors import BadInput
 from dubflow.platform.monitoring.catalogue import names_in
-from dubflow.platform.preflight.findings import Finding, Rule, refused, unchecked
+from dubflow.platform.preflight.findings import Finding, Rule, refused, unchecked, warned
 from dubflow.platform.preflight.metrics_known import KnownMetrics
 from dubflow.platform.preflight.resources import Manifests, at, bodies
 from dubflow.platform.preflight.yaml_files import read
@@ -78,13 +78,23 @@ def metric(uses: Uses, recorded: set[str], known: KnownMetrics) -> Iterator[Find
     if not known.source:
         yield unchecked(METRIC, "infra/monitoring/metrics", "There is no scrape to look into.", "Give --scrape.")
         return
+    silent: set[str] = set()
     for where, expressions in uses.items():
         for name in sorted({name for one in expressions for name in names_in(one)}):
             if ":" in name and name not in recorded:
                 yield refused(METRIC, where, f"No rule records {name}.", "Correct the name or add the rule.")
-            elif ":" not in name and name not in recorded and not known.holds(name):
+            elif ":" in name or name in recorded or known.holds(name):
+                continue
+            elif name in known.elsewhere:
+                silent.add(name)
+            else:
                 told = f"{name} is counted by nobody (known: {known.source}, and external.yaml)."
                 yield refused(METRIC, where, told, "Correct the name, count it, or list it in external.yaml.")
+    if silent:
+        told = f"Only saved scrapes have {', '.join(sorted(silent))}."
+        yield warned(
+            METRIC, known.source, told, "Of another process, or of what has not happened yet; else nobody counts them."
+        )
 
 
 def _rules(content: Any) -> Iterator[Mapping[str, Any]]:
