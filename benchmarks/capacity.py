@@ -59,7 +59,8 @@ def measure(out: Path, rounds: int) -> None:
     found = ServiceTimes(
         world=engine.world,
         machine=f"{os.cpu_count()} cores of {_processor()}, torch on {threads} thread(s)",
-        source=f"python benchmarks/capacity.py --measure, {datetime.now(UTC):%Y-%m-%d}; starter, {STEPS} steps",
+        source=f"python benchmarks/capacity.py --measure, {datetime.now(UTC):%Y-%m-%d}; starter, {STEPS} steps; "
+        f"load average {os.getloadavg()[0]:.0f}",
         dubs=tuple(dubs),
         batch_share={size: 1.0 if size == 1 else round(float(np.median(shares[size])) / alone, 3) for size in BATCHES},
         overhead_s=OVERHEAD_S,

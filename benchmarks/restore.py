@@ -132,7 +132,7 @@ def measure(packages: int, megabytes: float, jobs: int) -> None:
             ("second backup, one package more", second_s, second.bytes / mega, second.copied_bytes / mega),
             ("restore, every byte held to its digest twice", restored, done.bytes / mega, done.bytes / mega),
             ("… and the champion read with its signature", proven, 0, 0),
-        ]
+        ]  # fmt: skip
         sys.stdout.write("| | seconds | MB in it | MB copied |\n|---|---|---|---|\n")
         for what, seconds, held, copied in rows:
             sizes = f"{held:.0f} | {copied:.0f}" if held else " | "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import pytest
 
 from dubflow.errors import OurFault
 from dubflow.platform.rollout.checks import Requests
+from dubflow.platform.preflight.promtool import promtool
 from dubflow.platform.rollout.policy import TrafficPolicy
 from dubflow.platform.rollout.traffic import Prometheus, queries
 
@@ -27,9 +27,9 @@ BUCKETS = "nv_inference_first_response_histogram_ms"
 
 def evaluated(tmp_path: Path, series: dict[str, str], expected: dict[str, float | None]) -> None:
     """What Prometheus' own engine says of the queries after 20 minutes, one sample a minute."""
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool is not installed (Debian: prometheus)")
+    tool = promtool()
+    if tool is None:
+        pytest.skip("promtool is not installed; see DUBFLOW_PROMTOOL")
     asked = queries(7, POLICY, ',namespace="dubflow"')
     cases = [
         {"expr": asked[name], "eval_time": "20m",
@@ -40,7 +40,7 @@ def evaluated(tmp_path: Path, series: dict[str, str], expected: dict[str, float 
             "promql_expr_test": cases}  # fmt: skip
     file = tmp_path / "test.yml"
     file.write_text(json.dumps({"rule_files": [], "tests": [test]}))
-    found = subprocess.run([promtool, "test", "rules", str(file)], capture_output=True, text=True, check=False)
+    found = subprocess.run([tool, "test", "rules", str(file)], capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout + found.stderr
 
 

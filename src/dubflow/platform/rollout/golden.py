@@ -24,7 +24,8 @@ from dubflow.serving.golden import LANGUAGE, TEXT, dub_golden, golden_job
 from dubflow.speech.phonemes import phonemize
 
 _MOST_DUBS = 10_000
-_BROKEN_SERVER = ("serving.unavailable", "serving.no_key", "serving.nothing_served")
+_BROKEN_SERVER = ("serving.unavailable", "serving.no_key", "serving.nothing_served", "serving.not_loaded")
+"""Says something of the server, such as that it was started again, and nothing of a version."""
 
 
 class Hears(Protocol):
@@ -72,7 +73,7 @@ def compare_golden(
 
     Raises:
         WrongUse: ``platform.rollout_stopped``.
-        OurFault: what says that there is no server at all (``serving.unavailable``, …): no word about the candidate.
+        OurFault: what says that the server is not well (``serving.unavailable``, …), and nothing of the candidate.
     """
     planned, phones = golden_job(), golden_phones()
     for number, seed in enumerate(seeds):

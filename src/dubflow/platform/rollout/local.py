@@ -88,6 +88,7 @@ class LocalPlace:
         """See :class:`~dubflow.platform.rollout.machine.Place`; ends once the server serves it."""
         self._releases.promote(contest, by)
         await_served(self._directory, contest.candidate, contest.candidate_package, _SERVED_S)
+        shutil.rmtree(self._folder(contest), ignore_errors=True)  # the server has an export of its own
 
     def rollback(self, contest: Contest, by: str, reason: str) -> None:
         """See :class:`~dubflow.platform.rollout.machine.Place`."""
