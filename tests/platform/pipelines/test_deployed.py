@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import shutil
 from pathlib import Path
 
 import pytest
 
-from dubflow.platform.pipelines.definitions import Definition, parse
 from dubflow.platform.pipelines.local import start
 from dubflow.platform.serving_stack import plan_stack
 from dubflow.platform.serving_status import start_detached, stop_stack
@@ -21,6 +19,7 @@ from dubflow.registry.tracking_store import DATABASE
 from dubflow.serving.environment import why_not
 from dubflow.serving.options import ServeOptions, Tuning
 from dubflow.serving.patience import WatchSettings
+from last_steps import last_steps
 from registry.databases import empty_database
 from starters import NAME, starter_package
 
@@ -29,26 +28,6 @@ pytestmark = [
     pytest.mark.skipif(bool(why_not()), reason=f"Triton cannot run here: {why_not()}"),
 ]
 WITHIN_S = 240.0
-
-
-def last_steps(repository: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Definition:
-    """The real components export_serving and deploy, with a package that lies there already."""
-    monkeypatch.syspath_prepend(repository)
-    from kfp import compiler, dsl
-
-    export = importlib.import_module("components.export_serving.component").export_serving
-    deploy = importlib.import_module("components.deploy.component").deploy
-
-    @dsl.pipeline(name="last-steps", description="Export a package, and deploy it.")
-    def served(package: str, registry: str, name: str, version: int, workspace: str = "/workspace", code: str = ""):
-        packed = dsl.importer(artifact_uri=package, artifact_class=dsl.Model, reimport=False).output
-        common = {"workspace": workspace, "code": code, "name": name}
-        exported = export(package=packed, registry=registry, version=version, **common)
-        deploy(exported=exported.outputs["exported"], **common)
-
-    path = folder / "last-steps.yaml"
-    compiler.Compiler().compile(served, str(path))
-    return parse(path.read_text(encoding="utf-8"))
 
 
 def test_what_was_promoted_is_exported_and_served(
@@ -72,7 +51,8 @@ def test_what_was_promoted_is_exported_and_served(
     monkeypatch.setenv("DUBFLOW_GATEWAY_STATE", str(directory))
     monkeypatch.setenv("DUBFLOW_TRUSTED_KEYS", str(public))
     arguments = {"package": str(package.folder), "registry": address, "name": NAME, "version": 1}
-    definition = last_steps(repository, tmp_path, monkeypatch)
+    monkeypatch.syspath_prepend(repository)
+    definition = last_steps(tmp_path)
     said: list[str] = []
     try:
         start_detached(plan_stack(directory, options, port=0, gateway=False), WITHIN_S, said.append)
