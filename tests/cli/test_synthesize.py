@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from dubflow.cli import main as program
 from dubflow.incontext.pairs.manifest import read_pairs
 from dubflow.incontext.pairs.prompts.files import write_prompts
 from dubflow.incontext.pairs.tables import pairs_of
@@ -31,7 +32,13 @@ def drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str | Path, 
 
 
 @pytest.mark.slow
-def test_shards_are_made_joined_and_exported(tmp_path: Path, drawn: tuple[str | Path, ...], answer: Answer) -> None:
+def test_shards_are_made_joined_and_exported(
+    tmp_path: Path,
+    drawn: tuple[str | Path, ...],
+    answer: Answer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     out = tmp_path / "out"
     plan = answer(*drawn, "--out", out, "--dry-run")
     assert (plan["prompts"], plan["to_do"], plan["asked"]["kept"]) == (2, 2, 2)
@@ -49,6 +56,15 @@ def test_shards_are_made_joined_and_exported(tmp_path: Path, drawn: tuple[str | 
     assert all(row.id in page for row in found)
     again = answer(*drawn, "--out", out, "--export", "dataset")
     assert (again["done"], again["exports"]["dataset"]) == (0, done["exports"]["dataset"])
+    monkeypatch.setattr("sys.argv", ["dubflow", *map(str, drawn), "--out", str(out), "--no-page"])
+    assert program._run() == 0
+    told = capsys.readouterr().out
+    assert "0 prompts made now, 2 found done" in told
+    assert "4 of 4 pairs kept" in told
+    assert "Pairs (embedded)" in told
+    monkeypatch.setattr("sys.argv", ["dubflow", *map(str, drawn), "--out", str(out), "--dry-run"])
+    assert program._run() == 0
+    assert "2 found done, 0 would be made" in capsys.readouterr().out
 
 
 def test_a_base_that_says_nothing_is_told_so(tmp_path: Path, answer: Answer) -> None:

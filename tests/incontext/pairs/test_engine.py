@@ -9,12 +9,15 @@ import pytest
 import torch
 
 from dubflow.errors import BadInput, WrongUse
+from dubflow.incontext.backbone.settings import Version
 from dubflow.incontext.inference.sampling import ClipLatents
 from dubflow.incontext.pairs.augmentation import merged, spelled
-from dubflow.incontext.pairs.engine import cut_half
+from dubflow.incontext.pairs.engine import PairEngine, cut_half
 from dubflow.incontext.pairs.engine_parts import ContextHalf, GeneratedHalf, MadePair, Span, SwitchingClip
+from dubflow.incontext.pairs.engine_settings import SynthesisSettings
 from dubflow.incontext.pairs.manifest import PairFile, PairRow
-from incontext.pairs.engine_room import DrawnClips, Louder, Middle, NeverCut, engine, prompt
+from incontext import samples
+from incontext.pairs.engine_room import SETTINGS, DrawnClips, KnownFace, Louder, Middle, NeverCut, engine, prompt
 
 
 def test_either_half_is_a_target_as_it_was_and_its_context_speaks_the_other_language() -> None:
@@ -97,6 +100,17 @@ def test_a_prompt_of_which_nothing_comes_says_why() -> None:
     with pytest.raises(BadInput) as refused:
         engine().make(prompt().model_copy(update={"segments": prompt().segments[:1]}), 7)
     assert refused.value.code == "incontext.not_a_switch"
+
+
+@pytest.mark.parametrize("version", ["2.3", "2.5"])
+def test_later_bases_make_pairs_too(version: Version) -> None:
+    settings = SynthesisSettings.model_validate(SETTINGS | {"guidance": 2.0, "hold": "replace"})
+    later = PairEngine(samples.backbone(version), settings, DrawnClips(), Middle(), KnownFace())
+    made = later.make(prompt(), 7)
+    assert made.refused == ()
+    assert [half.lineage["base"]["version"] for half in made.halves] == [version] * 2
+    assert {half.pair.context.sample_rate for half in made.halves} == {48000}
+    assert all(len(half.pair.context.waveform) == 17 * 1920 for half in made.halves)
 
 
 def test_figures_are_taken_of_every_pair() -> None:
