@@ -84,6 +84,7 @@ def test_batches_and_slots_save_nodes() -> None:
     assert two < one
 
 
+@pytest.mark.slow
 def test_a_part_stands_for_the_whole_on_the_safe_side() -> None:
     small = plan_capacity(TIMES, Demand(minutes_a_day=100_000), Objective())
     large = plan_capacity(TIMES, Demand(minutes_a_day=1_000_000), Objective())
@@ -93,6 +94,7 @@ def test_a_part_stands_for_the_whole_on_the_safe_side() -> None:
     assert small.scaled_node_hours < small.node_hours
 
 
+@pytest.mark.slow
 def test_what_cannot_be_kept_is_said() -> None:
     """Jobs of an hour: whoever loses one to a node has waited long, however many nodes there are."""
     hours = TIMES.model_copy(update={"dubs": (Measured(clip_s=10, work_s=600),)})

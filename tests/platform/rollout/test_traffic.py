@@ -14,8 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from dubflow.errors import OurFault
-from dubflow.platform.rollout.checks import Requests
 from dubflow.platform.preflight.promtool import promtool
+from dubflow.platform.rollout.checks import Requests
 from dubflow.platform.rollout.policy import TrafficPolicy
 from dubflow.platform.rollout.traffic import Prometheus, queries
 
