@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -56,14 +57,27 @@ def parsed(text: str, where: str) -> list[Any]:
 
 
 def read(path: Path, where: str | None = None) -> list[Any]:
-    """The documents of a file.
+    """The documents of a file; overlays share most of theirs, so that each is parsed once as long as it stays as it is.
 
     Raises:
         BadInput: ``platform.bad_yaml`` where it does not read.
     """
     name = where or path.name
     try:
-        text = path.read_text(encoding="utf-8")
+        facts = path.stat()
+        return [_copied(one) for one in _read(path, name, facts.st_mtime_ns, facts.st_size)]
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput("platform.bad_yaml", f"{name} cannot be read: {error}.", "Correct the file.") from error
-    return parsed(text, name)
+
+
+@lru_cache(maxsize=512)
+def _read(path: Path, name: str, changed: int, size: int) -> tuple[Any, ...]:
+    """``changed`` and ``size`` tell one state of the file from another."""
+    return tuple(parsed(path.read_text(encoding="utf-8"), name))
+
+
+def _copied(value: Any) -> Any:
+    """Whoever gets a document may change it."""
+    if isinstance(value, dict):
+        return {key: _copied(one) for key, one in value.items()}
+    return [_copied(one) for one in value] if isinstance(value, list) else value
