@@ -7,10 +7,13 @@ import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dubflow.errors import WrongUse
-from dubflow.gateway.jobs.doing import Speaker
 from dubflow.gateway.settings import GatewaySettings
+
+if TYPE_CHECKING:  # the API only follows what is served, and need not know how dubs are made
+    from dubflow.gateway.jobs.doing import Speaker
 
 _PROOF_S = 20.0
 _GOLDEN = "golden.mp4"
@@ -36,6 +39,7 @@ def current_speaker(state: Path) -> Speaker:
     Raises:
         BadInput: ``serving.no_state`` and what opening it says.
     """
+    from dubflow.gateway.jobs.doing import Speaker
     from dubflow.serving.engines import open_engine
     from dubflow.serving.golden import dub_golden
     from dubflow.serving.state import read_state
@@ -58,6 +62,7 @@ def remote_speaker(settings: GatewaySettings) -> Speaker:
     Raises:
         WrongUse: ``gateway.no_triton_key``, ``serving.bad_address``. OurFault: ``serving.nothing_served``.
     """
+    from dubflow.gateway.jobs.doing import Speaker
     from dubflow.serving.engines import DEADLINE_S
     from dubflow.serving.golden import dub_golden, golden_job
     from dubflow.serving.remote import Fleet
