@@ -100,6 +100,13 @@ def test_margins_that_the_page_names_are_those_of_the_policy(page: str) -> None:
     assert f"`{policy.alpha} * 6 / (pi k)**2`" in page
 
 
+def test_every_note_that_a_rollout_keeps_is_named_for_kserve(page: str) -> None:
+    from dubflow.platform.inference_services import PACKAGE_NOTE, VERSION_NOTE
+    from dubflow.platform.rollout.cluster import MADE, OF_EXPORT
+
+    assert {f"`{one}`" for one in (*MADE, *OF_EXPORT, VERSION_NOTE, PACKAGE_NOTE)} <= set(re.findall(r"`[^`]+`", page))
+
+
 @pytest.mark.slow
 def test_the_capacity_table_is_what_the_script_prints(page: str, repository: Path) -> None:
     words = [sys.executable, str(repository / "benchmarks" / "capacity.py")]

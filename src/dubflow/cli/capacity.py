@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dubflow.cli.output import Json, emit, print_table
-from dubflow.errors import WrongUse
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,12 +56,6 @@ def capacity(
     from dubflow.platform.capacity.times import assumed, load_times
 
     given = load_times(times) if device_seconds is None else assumed(device_seconds, machine, "real", cold_start)
-    if batch > 1 and max(given.batch_share) == 1:
-        raise WrongUse(
-            "platform.no_batches_measured",
-            "These service times say nothing about batches.",
-            "Measure them (python benchmarks/capacity.py --measure FILE), or leave --batch out.",
-        )
     objective = Objective(wait_s=wait, slots=slots, batch=batch, lost_nodes=lost, price=price)
     found = [
         plan_capacity(given, Demand(minutes_a_day=one, clip_s=clip, shape=shape.value), objective, seed)

@@ -102,8 +102,14 @@ def plan_capacity(times: ServiceTimes, demand: Demand, objective: Objective, see
     """The fewest nodes that keep the objective, found by simulation.
 
     Raises:
-        WrongUse: ``platform.objective_out_of_reach`` where no number of nodes does.
+        WrongUse: ``platform.objective_out_of_reach`` where no number of nodes does; ``platform.no_batches_measured``.
     """
+    if objective.batch > 1 and max(times.batch_share) == 1:
+        raise WrongUse(
+            "platform.no_batches_measured",
+            "These service times say nothing about batches.",
+            "Measure them (python benchmarks/capacity.py --measure FILE), or leave batches out.",
+        )
     peak = _drawn(times, demand, seed)
     low = high = max(1, math.floor(_load(times, demand, objective) / peak.parts))
     most = 4 * low + 64 + objective.lost_nodes

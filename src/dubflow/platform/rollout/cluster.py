@@ -32,8 +32,9 @@ CANDIDATE, BEFORE, BEFORE_PACKAGE, BEFORE_SOURCE, BEFORE_NAME = (
     f"dubflow.dev/{one}"
     for one in ("candidate", "previous-version", "previous-package", "previous-source", "previous-name")
 )
-_MADE = (CANDIDATE, BEFORE, BEFORE_PACKAGE, BEFORE_SOURCE, BEFORE_NAME)
-_OF_EXPORT = ("dubflow.dev/engine", "dubflow.dev/world")
+MADE = (CANDIDATE, BEFORE, BEFORE_PACKAGE, BEFORE_SOURCE, BEFORE_NAME)
+"""Notes of a rollout on the service itself, which KServe has to be told to keep out of its pods."""
+OF_EXPORT = ("dubflow.dev/engine", "dubflow.dev/world")
 """What only whoever exported a version knows; of another version they would be a lie."""
 
 
@@ -188,7 +189,7 @@ def promotion_patch(found: Mapping[str, Any], contest: Contest) -> dict[str, Any
         BEFORE_PACKAGE: contest.champion_package or "",
         BEFORE_SOURCE: source_of(predictor),
         BEFORE_NAME: str(predictor.get("name", "")),
-        **dict.fromkeys(_OF_EXPORT),
+        **dict.fromkeys(OF_EXPORT),
     }
     changed = {"annotations": own, "name": f"v{contest.candidate}"}
     return {"metadata": {"annotations": annotations}, "spec": {"predictor": changed, "canary": None}}
@@ -212,7 +213,7 @@ def rollback_patch(found: Mapping[str, Any], contest: Contest) -> dict[str, Any]
     annotations = {
         VERSION_NOTE: own[VERSION_NOTE],
         PACKAGE_NOTE: own[PACKAGE_NOTE],
-        **dict.fromkeys((*_MADE, *_OF_EXPORT)),
+        **dict.fromkeys((*MADE, *OF_EXPORT)),
     }
     changed = {"annotations": own, "name": notes.get(BEFORE_NAME) or None}
     return {"metadata": {"annotations": annotations}, "spec": {"predictor": changed, "canary": None}}
