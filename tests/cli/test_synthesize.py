@@ -54,22 +54,32 @@ def test_shards_are_made_joined_and_exported(
     assert is_precomputed(Path(done["exports"]["precomputed"]))
     page = Path(done["page"]).read_text(encoding="utf-8")
     assert all(row.id in page for row in found)
-    again = answer(*drawn, "--out", out, "--export", "dataset")
+    table = Path(done["exports"]["dataset"]) / "dataset.json"
+    before = table.stat().st_mtime_ns
+    again = answer(*drawn, "--out", out, "--export", "dataset", "--no-page")
     assert (again["done"], again["exports"]["dataset"]) == (0, done["exports"]["dataset"])
+    assert table.stat().st_mtime_ns == before
+    write_prompts(tmp_path / "prompts.jsonl", prompts(3))
+    more = answer(*drawn, "--out", out, "--export", "dataset", "--no-page")
+    assert (more["done"], more["kept"], len(pairs_of(table.parent))) == (1, 6, 6)
     monkeypatch.setattr("sys.argv", ["dubflow", *map(str, drawn), "--out", str(out), "--no-page"])
     assert program._run() == 0
     told = capsys.readouterr().out
-    assert "0 prompts made now, 2 found done" in told
-    assert "4 of 4 pairs kept" in told
+    assert "0 prompts made now, 3 found done" in told
+    assert "6 of 6 pairs kept" in told
     assert "Pairs (embedded)" in told
     monkeypatch.setattr("sys.argv", ["dubflow", *map(str, drawn), "--out", str(out), "--dry-run"])
     assert program._run() == 0
-    assert "2 found done, 0 would be made" in capsys.readouterr().out
+    assert "3 found done, 0 would be made" in capsys.readouterr().out
 
 
 def test_a_base_that_says_nothing_is_told_so(tmp_path: Path, answer: Answer) -> None:
     """The tiny base has random weights: its clips are noise without a silence to cut in."""
-    words = (*WORDS, "--out", tmp_path, "--count", "1", "--no-quality")
+    preset = tmp_path / "short.yaml"
+    drawn = {"scenes": False, "command_share": 1.0, "places": [1, 2], "frames": 65, "pause_s": [0.4, 0.6]}
+    own = {"width": 64, "height": 64, "form": "compact", "steps": 1, "guidance": 1.0}
+    preset.write_text(yaml.safe_dump({"incontext.prompts": drawn, "incontext.synthesis": own}))
+    words = (*WORDS, "--out", tmp_path, "--preset", preset, "--count", "1", "--no-quality")
     said: dict[str, Any] = answer(*words, exit_code=3)["error"]
     assert said["code"] == "incontext.nothing_kept"
     assert said["details"] == {"prompts": 1, "pairs": 0, "reasons": {"incontext.no_silence": 1}}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from dubflow.atomic import write_text
 from dubflow.config import load_preset
+from dubflow.corpora.cache import content_key
 from dubflow.corpora.layouts.justdubit import LICENCE as LTX_LICENCE
 from dubflow.errors import WrongUse
 from dubflow.incontext.pairs.prompts.files import read_prompts
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from dubflow.incontext.training.settings import DataSettings
 
 Export = Literal["dataset", "precomputed"]
+_MADE_FROM = "made-from.txt"
 EXPORTS: tuple[Export, ...] = ("dataset", "precomputed")
 
 
@@ -127,7 +131,8 @@ def exports_of(words: str | None) -> tuple[Export, ...]:
 def export_pairs(
     out: Path, exports: Sequence[Export], backbone: Backbone, data: DataSettings, progress: Progress
 ) -> dict[str, str]:
-    """Write the finished pairs of ``out`` in other layouts, in ``out/export/``; those that are there stay.
+    """Write the finished pairs of ``out`` in other layouts, in ``out/export/``; what is there of these very pairs
+    stays, and what is there of others is made again.
 
     Raises:
         BadInput, WrongUse: what the exports say.
@@ -137,18 +142,31 @@ def export_pairs(
     from dubflow.incontext.pairs.export_precomputed import export_precomputed
     from dubflow.incontext.pairs.manifest import read_pairs
 
+    pairs = read_pairs(out)
+    told = [row.model_dump(mode="json") for row in pairs.accepted]
+    rows = content_key({"pairs": told, "data": data.model_dump(mode="json")})
     found: dict[str, str] = {}
     for export in exports:
         folder = out / "export" / export
-        if not folder.exists():
-            pairs = read_pairs(out)
-            if export == "dataset":
-                export_dataset(pairs, folder)
-            else:
-                cache, landmarker = out / "latents", MediaPipeLandmarker()
-                export_precomputed(pairs, backbone, data, cache, folder, landmarker=landmarker, progress=progress)
         found[export] = str(folder)
+        if _made_from(folder) == rows:
+            continue
+        shutil.rmtree(folder, ignore_errors=True)
+        if export == "dataset":
+            export_dataset(pairs, folder)
+        else:
+            cache, landmarker = out / "latents", MediaPipeLandmarker()
+            export_precomputed(pairs, backbone, data, cache, folder, landmarker=landmarker, progress=progress)
+        write_text(folder / _MADE_FROM, f"{rows}\n")
     return found
+
+
+def _made_from(folder: Path) -> str | None:
+    """Digest of the pairs that an export was made from; None where it is missing or was not finished."""
+    try:
+        return (folder / _MADE_FROM).read_text(encoding="utf-8").strip()
+    except OSError:
+        return None
 
 
 def page_of(out: Path, quality: QualitySettings, progress: Progress) -> Path:

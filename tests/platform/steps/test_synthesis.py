@@ -23,7 +23,7 @@ from incontext.pairs.engine_room import NeverCut, engine, prompts
 def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     """Arguments of the step, but for its shard; verbs run here."""
     quick = {"augment": False, "steps": 1}
-    monkeypatch.setattr(synthesis, "open_engine", lambda base, preset, *, judged: engine(**quick))
+    monkeypatch.setattr(synthesis, "open_engine", lambda base, preset, **how: engine(**quick))
     monkeypatch.setenv("DUBFLOW_WORKSPACE", "")  # the step sets it; put back at the end
 
     def here(*words: str) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def test_shards_are_joined_into_one_artifact(tmp_path: Path, asked: dict[str, An
 def test_pairs_of_which_none_is_kept_are_no_artifact(
     tmp_path: Path, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(synthesis, "open_engine", lambda base, preset, *, judged: engine(splitter=NeverCut(), tries=1))
+    monkeypatch.setattr(synthesis, "open_engine", lambda base, preset, **how: engine(splitter=NeverCut(), tries=1))
     with pytest.raises(DubflowError) as refused:
         step.make_pairs(str(tmp_path / "out"), **asked, shard="", earlier=[])
     assert isinstance(refused.value, BadInput)

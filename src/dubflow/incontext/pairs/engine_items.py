@@ -123,8 +123,13 @@ def adopt_items(earlier: Path, out: Path, keys: Iterable[str]) -> int:
         source, target = item_folder(earlier, key), item_folder(out, key)
         if target.is_dir() or not (source / ITEM).is_file():
             continue
-        with atomic_dir(target) as part:
-            shutil.copytree(source, part, copy_function=_link, dirs_exist_ok=True)
+        try:
+            with atomic_dir(target) as part:
+                shutil.copytree(source, part, copy_function=_link, dirs_exist_ok=True)
+        except OSError:
+            if not target.is_dir():
+                raise
+            continue  # another process brought it, or made it, just now
         taken += 1
     return taken
 
