@@ -83,7 +83,7 @@ class Used:
 
     def beside(self, words: list[str]) -> IO[bytes]:
         """Begin what later commands ask; where its words go."""
-        said = self._stack.enter_context(tempfile.TemporaryFile())
+        said = self._stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - that is what closes it
         self._stack.callback(ended, self.start(words, said))
         return said
 

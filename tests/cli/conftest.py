@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from dubflow.cli import main as program
-from verbs import SMALL, Answer
+from verbs import SMALL, Answer, answering
 
 
 @pytest.fixture(scope="session")
@@ -23,13 +21,4 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def answer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Answer:
-    """Runs a verb with --json in this process and gives its document; checks the exit code."""
-
-    def run(*words: str | Path, exit_code: int = 0) -> dict[str, Any]:
-        monkeypatch.setattr("sys.argv", ["dubflow", *map(str, words), "--json"])
-        capsys.readouterr()
-        assert program._run() == exit_code
-        document: dict[str, Any] = json.loads(capsys.readouterr().out)
-        return document
-
-    return run
+    return answering(monkeypatch, capsys)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 import real_postgres
 import real_s3
-from dubflow.cli import main as program
 from real_s3 import S3
-from verbs import Answer
+from verbs import Answer, answering
 
 NewDatabase = Callable[[str], str]
 
@@ -43,15 +39,4 @@ def s3() -> Iterator[S3]:
 
 @pytest.fixture
 def answer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Answer:
-    """Runs a verb with --json in this process and gives its document; checks the exit code."""
-
-    def run(*words: str | Path, exit_code: int = 0) -> dict[str, Any]:
-        monkeypatch.setattr("sys.argv", ["dubflow", *map(str, words), "--json"])
-        capsys.readouterr()
-        code = program._run()
-        said = capsys.readouterr().out
-        assert code == exit_code, said
-        document: dict[str, Any] = json.loads(said)
-        return document
-
-    return run
+    return answering(monkeypatch, capsys)

@@ -99,5 +99,8 @@ def test_dubs_with_jobs_in_postgres_and_files_in_s3(service: Service, s3: S3, tm
     database, objects = Database(service.database), Objects(s3.uri(f"{BUCKET}/dubs"))
     Retention(database, objects, UploadStore(database, objects), days=1e-6).run()
     database.close()
-    assert s3.keys(BUCKET, "dubs/jobs") == []
+    left = s3.keys(BUCKET, "dubs/jobs")
+    # Arrow leaves an empty object, named like a folder, above what it has removed.
+    assert [key for key in left if not key.endswith("/")] == []
+    assert [s3.body(BUCKET, key) for key in left] == [b""] * len(left)
     assert again.ask("GET", video["url"]).status == 410
