@@ -82,7 +82,8 @@ def _checked(
     if (export.version, export.package) != wanted or opened.digest != export.package:
         raise BadInput(
             "serving.other_package",
-            f"The export is version {export.version} of another package than was asked for.",
+            f"The export is version {export.version} with package {opened.digest[:12]}; asked for was version "
+            f"{wanted[0]} with {(wanted[1] or 'none')[:12]}.",
             "Deploy the version again.",
             found=opened.digest,
             wanted=wanted[1],
