@@ -118,6 +118,22 @@ def verify(store: Store, which: Backup = "newest", as_json: Json = False) -> Non
 
 
 @app.command()
+def prune(
+    store: Store,
+    keep: Annotated[int, typer.Option(min=1, help="How many of the newest stay.")] = 30,
+    as_json: Json = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Remove old backups, and the bytes that no other backup names."""
+    from dubflow.platform.backup.pruning import prune_backups
+
+    done = prune_backups(_store(store), keep, dry_run=dry_run)
+    verb = "would go" if dry_run else "went"
+    text = f"{len(done.backups)} backups {verb}, {done.objects} objects of {done.bytes:,} bytes with them"
+    say({"dry_run": dry_run, **asdict(done)}, as_json, text)
+
+
+@app.command()
 def restore(
     store: Store,
     which: Backup = "newest",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from dubflow.platform.backup import databases
 from dubflow.platform.backup.creating import create_backup, files_of
 from dubflow.platform.backup.manifest import ID, BackupManifest, backups, read_backup
 from dubflow.platform.backup.proving import prove_registry
+from dubflow.platform.backup.pruning import YOUNG_S, prune_backups
 from dubflow.platform.backup.restoring import restore_backup, verify_backup
 from dubflow.platform.backup.settings import PARTS, sources
 from dubflow.registry.models import open_registry
@@ -229,3 +231,32 @@ def test_files_of_jobs_may_go_meanwhile_and_those_of_the_registry_may_not(
     wanted = "/mlflow-artifacts"
     with pytest.raises(BadInput, match="zz/ghost"):
         create_backup(store, sources(("registry",)), ("registry",))
+
+
+def test_old_backups_go_and_what_others_need_stays(
+    copied: Copied, store: Objects, home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with monkeypatch.context() as patch:
+        shutil.copytree(copied.home, tmp_path / "copy")
+        settings(patch, tmp_path / "copy")
+        files = tmp_path / "copy" / "serve" / "files" / "uploads"
+        (files / "clip").rename(files / "moved")
+        (files / "new").write_bytes(b"of the second backup alone")
+        second = create_backup(store, sources(), PARTS, clock=lambda: datetime.now(UTC) + timedelta(seconds=1))
+    later = time.time() + 2 * YOUNG_S
+    root = store.folder
+    assert root is not None
+    (root / "backups" / "20200101T000000000Z").mkdir()
+    (root / "backups" / "20200101T000000000Z" / "mlflow.sqlite").write_bytes(b"interrupted")
+    assert prune_backups(store, 1).objects == 3, "dumps and manifest: what is young may be of a backup that is made now"
+    assert backups(store) == [second.id]
+    planned = prune_backups(store, 1, dry_run=True, now_s=later)
+    assert (planned.backups, planned.objects >= 1, backups(store)) == ((), True, [second.id])
+    assert prune_backups(store, 1, now_s=later) == planned
+    assert prune_backups(store, 1, now_s=later).objects == 0
+    assert not (root / "backups" / "20200101T000000000Z" / "mlflow.sqlite").exists()
+    verify_backup(store, second)
+    restore_backup(store, second, sources(), PARTS)
+    assert (home / "serve" / "files" / "uploads" / "new").read_bytes() == b"of the second backup alone"
+    with pytest.raises(WrongUse, match="keeps_no_backup"):
+        prune_backups(store, 0)

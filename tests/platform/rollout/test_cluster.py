@@ -13,11 +13,15 @@ import pytest
 import fake_kubernetes
 from dubflow.errors import BadInput, OurFault, WrongUse
 from dubflow.platform.inference_services import DeploySettings, inference_service, source_of
+from dubflow.platform.rollout import cluster as cluster_place
 from dubflow.platform.rollout.cluster import ClusterPlace, endpoint
 from dubflow.platform.rollout.kubernetes import ClusterSettings, Services, services_of
 from dubflow.platform.rollout.machine import Rollout
 from dubflow.platform.rollout.records import Contest, RolloutLog
+from dubflow.serving import remote
 from dubflow.serving.export import Exported
+from dubflow.serving.repository import Installed
+from dubflow.serving.telling import Told
 from fake_kubernetes import FakeKubernetes
 from rollouts import contest, pairs
 from schemas import strict
@@ -206,3 +210,32 @@ def test_a_whole_rollout(cluster: FakeKubernetes, place: ClusterPlace, tmp_path:
     assert source_of(cluster.services["dubber"]["spec"]["predictor"]) == NEW
     assert rollout.rollback("bob", "complaints").phase == "rolled_back"
     assert source_of(cluster.services["dubber"]["spec"]["predictor"]) == OLD
+
+
+@pytest.mark.parametrize("answers", [2, 7])
+def test_golden_dubs_are_asked_of_exactly_the_version_that_they_are_about(
+    place: ClusterPlace, monkeypatch: pytest.MonkeyPatch, answers: int
+) -> None:
+    asked = []
+
+    def told(endpoint: str, key: str) -> Told:
+        asked.append(endpoint)
+        version = 1 if endpoint.startswith("10.0.0.1") else answers
+        installed = Installed(
+            version=version, package=None, engine=f"e{version}", world="embedded", languages=("en",),
+            folder=Path("/models"),
+        )  # fmt: skip
+        return Told(installed=installed)
+
+    hosts = {"dubber-v2-predictor.dubflow.svc": "10.0.0.2", "dubber-predictor.dubflow.svc": "10.0.0.1"}
+    monkeypatch.setattr(remote, "ask", told)
+    monkeypatch.setattr(remote, "resolved", lambda host, port: (f"{hosts[host]}:{port}",))
+    monkeypatch.setattr(
+        cluster_place, "compare_golden", lambda ours, theirs, *_, **__: [(ours.version, theirs.version)]
+    )
+    if answers == 2:
+        assert place.golden(wanted(), 8, 1) == [(2, 1)]
+        assert asked == ["10.0.0.2:80", "10.0.0.1:80"]
+    else:
+        with pytest.raises(BadInput, match="version 7 answers, not version 2"):
+            place.golden(wanted(), 8, 1)
