@@ -38,15 +38,20 @@ def report(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Report
 
 
 def test_every_overlay_is_fine(report: Report) -> None:
-    wrong = [(one.finding.rule, one.finding.where, one.finding.message) for one in report.told]
-    assert [one for one in wrong if one[0] not in _UNCHECKED] == []
+    wrong = [(one.finding.rule, one.finding.where, one.finding.message) for one in report.told
+             if one.finding.severity == "refused"]  # fmt: skip
+    assert wrong == []
+    warned = {(one.finding.rule, one.overlays) for one in report.told if one.finding.severity == "warning"}
+    assert warned == {
+        ("policy.quota_fits", ("dev", "prod"))
+    }  # trainings on several nodes need GPUs, which only gpu has
     assert report.fine
     assert set(report.resources) == set(OVERLAYS)
     assert min(report.resources.values()) > 50
     assert report.rendered_by == "the built-in renderer"
 
 
-_UNCHECKED = {"schema.custom", "policy.image_digest", "promtool.rules", "reference.route", "policy.secret_committed"}
+_UNCHECKED = {"schema.custom", "policy.image_digest", "promtool.rules", "reference.route"}
 """Whose findings here say what cannot be known in a checkout."""
 
 
@@ -156,7 +161,7 @@ def test_the_verb(
     scrape.write_text("# TYPE depth gauge\ndepth 1\n")
     code, said = run(monkeypatch, capsys, "--overlay", "prod", "--scrape", str(scrape))
     assert (code, said["counts"]["warning"] > 0) == (0, True)
-    assert {one["rule"] for one in said["findings"] if one["severity"] == "warning"} == {"reference.metric"}
+    assert "reference.metric" in {one["rule"] for one in said["findings"] if one["severity"] == "warning"}
     code, said = run(monkeypatch, capsys, "--overlay", "prod", "--scrape", str(tmp_path / "none"))
     assert (code, said["error"]["code"]) == (3, "platform.no_scrape")
     code, said = run(monkeypatch, capsys, "--overlay", "elsewhere")

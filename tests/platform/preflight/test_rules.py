@@ -31,6 +31,7 @@ from dubflow.platform.preflight.yaml_files import read
 HERE = Path(__file__).parent
 BROKEN = {path.stem: path for path in sorted((HERE / "broken").glob("*.yaml"))}
 BY_MANIFEST = [name for name in BROKEN if name.startswith(("policy.", "reference."))]
+BY_MANIFEST += ["schema.names", "schema.size", "schema.schedule"]
 PROGRAM = typer.main.get_command(app)
 COUNTED = KnownMetrics(frozenset({"dubflow_queue_jobs"}), "a test")
 
@@ -40,7 +41,10 @@ def mended(tmp_path: Path, asked: dict[str, Any]) -> Manifests:
     shutil.copy(HERE / "good.yaml", tmp_path)
     resources = ["good.yaml"]
     if "add" in asked:
-        (tmp_path / "added.yaml").write_text(asked["add"])
+        text = asked["add"]
+        for word, times in asked.get("repeat", {}).items():
+            text = text.replace(word, "x" * times)
+        (tmp_path / "added.yaml").write_text(text)
         resources.append("added.yaml")
     content = {"resources": resources, "patches": asked.get("patches", [])}
     (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(content))

@@ -16,7 +16,7 @@ from dubflow.platform.preflight.custom_resources import CUSTOM, check_custom, sc
 from dubflow.platform.preflight.findings import Finding, Rule, Severity, counts, in_order, refused
 from dubflow.platform.preflight.made_by_code import with_made
 from dubflow.platform.preflight.metrics_known import KnownMetrics, known_metrics
-from dubflow.platform.preflight.policies import access, containers, namespaces, pods, workloads
+from dubflow.platform.preflight.policies import access, admission, capacity, containers, namespaces, pods, workloads
 from dubflow.platform.preflight.promtool import RULES as PROMTOOL_RULES
 from dubflow.platform.preflight.promtool import TESTS as PROMTOOL_TESTS
 from dubflow.platform.preflight.promtool import check_promtool
@@ -45,7 +45,8 @@ RENDER = Rule(
     "kubectl apply -k stops, and nothing is changed.",
 )
 POLICIES: tuple[Check, ...] = (
-    *containers.CHECKS, *pods.CHECKS, *workloads.CHECKS, *namespaces.CHECKS, *access.CHECKS,
+    *admission.CHECKS, *containers.CHECKS, *pods.CHECKS, *workloads.CHECKS, *namespaces.CHECKS, *capacity.CHECKS,
+    *access.CHECKS,
 )  # fmt: skip
 REFERENCES: tuple[Check, ...] = (*pod_references.CHECKS, *traffic.CHECKS, *flows.CHECKS, *cluster.CHECKS)
 
