@@ -32,7 +32,7 @@ COMMAND = Rule(
 )
 PROBE_PATH = Rule(
     "reference.probe_path",
-    "Paths that probes and monitors ask of our own programs stand in the code.",
+    "Paths that probes ask of our own programs stand in the code.",
     "The probe gets 404 for ever, and the pod is restarted without end.",
 )
 IMAGE = Rule(
