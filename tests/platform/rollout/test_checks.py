@@ -118,6 +118,14 @@ def test_a_candidate_that_fails_more_often_is_promoted_as_rarely_as_promised() -
     assert passed / 600 < policy.alpha_of(1) + 3 * math.sqrt(policy.alpha_of(1) / 600)
 
 
+def test_a_candidate_that_is_worse_by_the_margin_passes_as_rarely_as_promised() -> None:
+    runs = 300
+    passed = sum(checks.quality(pairs(24, worse=0.1, seed=seed), POLICY, 1).outcome == "pass" for seed in range(runs))
+    assert passed / runs < POLICY.alpha_of(1) + 3 * math.sqrt(POLICY.alpha_of(1) / runs)
+    equal = sum(checks.quality(pairs(24, seed=seed), POLICY, 1).outcome == "pass" for seed in range(20))
+    assert equal == 20
+
+
 def test_all_looks_together_err_by_no_more_than_alpha() -> None:
     spent = sum(POLICY.alpha_of(look) for look in range(1, 200_000))
     assert spent <= POLICY.alpha
