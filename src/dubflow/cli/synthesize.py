@@ -107,7 +107,8 @@ def _print_plan(console: Console, plan: dict[str, Any]) -> None:
     console.print(
         f"{plan['prompts']} prompts, part {plan['part']}: {plan['found']} found done, {plan['to_do']} would be made, "
         f"at most {plan['pairs_at_most']} pairs; {plan['denoisings']} denoisings, {plan['passes']} passes of at most "
-        f"{plan['tokens']} video tokens{seconds}; nothing was written (--dry-run)",
+        f"{plan['tokens']} video tokens, {plan['flops'] / 1e12:.3g} TFLOP in all{seconds}; "
+        "nothing was written (--dry-run)",
         highlight=False,
     )
 

@@ -8,19 +8,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from dubflow.atomic import PARTIAL
 from dubflow.corpora.parts import Part
 from dubflow.errors import BadInput
+from dubflow.incontext.backbone.loading import meta_backbone
+from dubflow.incontext.backbone.positions import audio_positions, video_positions
+from dubflow.incontext.backbone.settings import published
+from dubflow.incontext.backbone.text import encode_text
+from dubflow.incontext.forward import forward
+from dubflow.incontext.pairs.engine_cost import pass_flops
 from dubflow.incontext.pairs.engine_items import ITEM, Item, item_folder, item_key, read_item
 from dubflow.incontext.pairs.engine_parts import Split, SwitchingClip
 from dubflow.incontext.pairs.manifest import PairManifest, read_pairs
 from dubflow.incontext.pairs.prompts.structure import Prompt
 from dubflow.incontext.pairs.shards import SynthesisReport, survey, synthesize
+from dubflow.incontext.tokens import ContextTokens
 from dubflow.media.decode import read_clip
 from dubflow.media.digest import sha256_file
 from dubflow.progress import Silent
-from incontext.pairs.engine_room import DrawnClips, Louder, Middle, engine, prompt, prompts
+from incontext.pairs.engine_room import DrawnClips, Louder, Middle, base, engine, prompt, prompts
 from incontext.pairs.shard_processes import finished
 
 SEED = 5
@@ -158,6 +168,7 @@ def test_what_it_would_cost_is_said_before(tmp_path: Path) -> None:
     assert (plan["prompts"], plan["to_do"], plan["found"]) == (4, 2, 0)
     assert plan["passes"] == 2 * 5 * 2 * 2  # prompts, denoisings of each, steps, both sides of guidance
     assert plan["tokens"] == 6 * 2 * 2
+    assert plan["flops"] == plan["passes"] * pass_flops(base(), 41, 64, 64)
     assert plan["seconds"] is None
     assert not list(tmp_path.iterdir())
     made(tmp_path, 1)
@@ -192,6 +203,23 @@ def test_several_processes_in_one_folder_make_each_item_once(tmp_path: Path) -> 
     assert told(read_pairs(out)) == told(read_pairs(tmp_path / "whole"))
     written = (out / "written.txt").read_text().split()
     assert len(written) == len(set(written)) == 3
+
+
+def test_operations_are_counted_as_they_are_done() -> None:
+    net, shape, heard = base(), (6, 2, 2), 41
+    tokens = ContextTokens.of_targets(
+        torch.zeros(1, 24, 8), video_positions(net.geometry, shape, 25),
+        torch.zeros(1, heard, 8), audio_positions(net.geometry, heard),
+    )  # fmt: skip
+    text = encode_text(net, ["say it"])
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        forward(net.transformer, tokens, text)
+    assert counter.get_total_flops() == pass_flops(net, 41, 64, 64)
+    # At full size, where nothing can be run here: about twice the weights a token, and attention on top.
+    full = meta_backbone(published("2.0"))
+    weights = sum(one.numel() for one in full.transformer.parameters())
+    counted = pass_flops(full, 249, 544, 960) / (2 * weights * full.geometry.video_tokens(249, 544, 960))
+    assert 0.8 < counted < 1.5
 
 
 def test_drawn_clips_differ() -> None:

@@ -22,7 +22,7 @@ from dubflow.corpora.cache import STALE_S, Store, content_key
 from dubflow.corpora.parts import Part
 from dubflow.errors import BadInput
 from dubflow.incontext.pairs.engine import PairEngine, check_switch
-from dubflow.incontext.pairs.engine_cost import totals
+from dubflow.incontext.pairs.engine_cost import pass_flops, totals
 from dubflow.incontext.pairs.engine_items import (
     ITEM,
     Item,
@@ -194,8 +194,8 @@ def cost_of(items: Sequence[Item], kept: int | None) -> dict[str, float]:
 def survey(engine: PairEngine, prompts: Sequence[Prompt], out: Path, seed: int, part: Part = WHOLE) -> dict[str, Any]:
     """What :func:`synthesize` would do and about what it would cost; writes nothing.
 
-    Counted: prompts, passes of the transformer (guidance counts twice), tokens of the longest clip. Seconds are those
-    of items that are there; without any they are None.
+    Counted: prompts, passes of the transformer (guidance counts twice), and of the longest clip its tokens and the
+    operations of all passes. Where every first try succeeds; seconds are those of items that are there, else None.
     """
     planned = plan(engine, prompts, seed)
     mine = list(planned)[part.index :: part.count]
@@ -204,8 +204,9 @@ def survey(engine: PairEngine, prompts: Sequence[Prompt], out: Path, seed: int, 
     settings, geometry = engine.settings, engine.backbone.geometry
     steps = len(settings.sampling.levels()) - 1
     denoisings = 1 + 2 * (2 if settings.augment else 1)
-    frames = max((prompt.clip_frames or 0 for prompt in planned.values()), default=0)
+    frames = max(prompt.clip_frames or 0 for prompt in planned.values())
     each = sum(totals(item.seconds)["seconds"] for item in items) / len(items) if items else None
+    passes = denoisings * steps * (1 if settings.guidance == 1 else 2) * len(to_do)
     return {
         "prompts": len(planned),
         "part": f"{part.index}/{part.count}",
@@ -213,8 +214,9 @@ def survey(engine: PairEngine, prompts: Sequence[Prompt], out: Path, seed: int, 
         "to_do": len(to_do),
         "pairs_at_most": 2 * len(to_do),
         "denoisings": denoisings * len(to_do),
-        "passes": denoisings * steps * (1 if settings.guidance == 1 else 2) * len(to_do),
-        "tokens": geometry.video_tokens(frames, settings.height, settings.width) if frames else 0,
+        "passes": passes,
+        "tokens": geometry.video_tokens(frames, settings.height, settings.width),
+        "flops": passes * pass_flops(engine.backbone, frames, settings.height, settings.width),
         "tries_at_most": settings.tries,
         "seconds": None if each is None else round(each * len(to_do), 1),
     }
