@@ -12,7 +12,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dubflow.platform.images.dockerfile import Dockerfile, Instruction, Stage, expanded
@@ -62,7 +62,7 @@ class Builder:
         root = self._folder / (stage.name or "image")
         say(f"stage {stage.name}: from {'a copy of ' + below.name if below else 'the base folder'}")
         subprocess.run(["cp", "-a", "--reflink=auto", before.root if before else self._base, root], check=True)
-        built = Built(root, dict(before.environment) if before else {}, before.workdir if before else "/")
+        built = replace(before, root=root, environment=dict(before.environment)) if before else Built(root, {})
         self._done[stage.name] = built
         known: dict[str, str] = {}
         for one in stage.instructions[1:]:

@@ -51,6 +51,7 @@ def test_settings_pass_from_stage_to_stage_and_arguments_do_not(tool: ModuleType
         ARG GIVEN=no
         ENV A=${GIVEN} B=${UNKNOWN:-else}
         WORKDIR /one
+        CMD ["of", "base"]
         FROM base AS image
         ENV C=${GIVEN:-gone}$A
         WORKDIR two
@@ -66,6 +67,7 @@ def test_settings_pass_from_stage_to_stage_and_arguments_do_not(tool: ModuleType
     made = built.build(file.stages[-1])
     assert made.environment == {"A": "yes", "B": "else", "C": "goneyes"}
     assert (made.workdir, made.user, made.entrypoint, made.healthcheck) == ("/one/two", "5:6", ["x", "-y"], ["a", "b"])
+    assert made.command == ["of", "base"]
     assert (made.root / "one/two/there").read_text(encoding="utf-8") == "1"
     assert (made.root / "license/LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
     assert not (base / "license").exists()
