@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dubflow.serving.export import FILE, MODEL
+from dubflow.errors import OurFault
+from dubflow.serving.export import FILE, MODEL, Exported
+from dubflow.serving.heard import Heard
 from dubflow.serving.patience import WatchSettings
 from dubflow.serving.repository import MODELS
 from dubflow.serving.source import Wanted
@@ -139,6 +141,24 @@ def test_one_that_answers_nonsense_or_hangs_is_found_by_a_real_inference(place: 
     health = place.state.health
     assert health is not None
     assert health.fine
+
+
+def test_one_that_dies_between_the_look_at_processes_and_the_inference_counts_as_dead(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dub = place.server.dub
+
+    def dies_first(export: Exported, folder: Path, within_s: float) -> tuple[Heard, float]:
+        monkeypatch.setattr(place.server, "dub", dub)
+        place.kill(MODELS[0], export.version)
+        raise OurFault("serving.backend_died", "Stub process is not healthy.")
+
+    monkeypatch.setattr(place.server, "dub", dies_first)
+    place.now += 31
+    assert place.dog.look()
+    counts = place.state.counts
+    assert (counts.stubs_died, counts.reloads, counts.checks_failed) == (1, 1, 0)
+    assert any(f"a process of {MODELS[0]} is gone" in one for one in place.state.notices)
 
 
 def test_what_cannot_be_healed_is_said_and_tried_again_later(place: Place) -> None:

@@ -155,14 +155,16 @@ class Watchdog:
             for one in hung:
                 end_stub(one)
             stubs = tuple(one for one in stubs if one not in hung)
-        lost = self._lost(state, counted(stubs))
-        for served, models in lost:
-            update_state(self._directory, lambda found: found.counted(stubs_died=1))
-            healed = self.heal(served, f"a process of {', '.join(models)} is gone", models) or healed
+        for served, models in self._lost(state, counted(stubs)):
+            healed = self._replace(served, models) or healed
         if state.metrics is not None and self._clock() >= self._next_metrics:
             self._next_metrics = self._clock() + _METRICS_S
             self._look_at_metrics(state)
         return healed
+
+    def _replace(self, served: Served, models: Sequence[str]) -> bool:
+        update_state(self._directory, lambda found: found.counted(stubs_died=1))
+        return self.heal(served, f"a process of {', '.join(models)} is gone", models)
 
     def _lost(self, state: ServingState, running: Counter[tuple[str, int]]) -> list[tuple[Served, list[str]]]:
         """Versions that have fewer processes than they had, and of which models."""
@@ -213,6 +215,11 @@ class Watchdog:
         try:
             health = self._watcher.check(served)
         except DubflowError as error:
+            # A process may have died since the look at processes; then that is what happened.
+            living = tuple(one for one in self._stubs(self._directory) if one.process not in self._ending)
+            for lost, models in self._lost(state, counted(living)):
+                if _same(lost, served):
+                    return self._replace(served, models)
             update_state(self._directory, lambda found: found.counted(checks_failed=1))
             return self.heal(served, f"it does not dub the golden clip: {error.headline}")
         finally:

@@ -53,6 +53,7 @@ class Stopping(Silent):
     """Ends the work by an error after so many steps."""
 
     def __init__(self, after: int) -> None:
+        super().__init__()
         self.left = after
 
     def advance(self, items: int = 1, *, cached: bool = False) -> None:

@@ -98,7 +98,7 @@ def video_vae_config(settings: BackboneSettings) -> Config:
     return {
         "latent_channels": sizes.latent_channels,
         "block_out_channels": [base * level for level in encoder],
-        "decoder_block_out_channels": [base * level for level in decoder],
+        "decoder_block_out_channels": [(sizes.decoder_channels or base) * level for level in decoder],
         "layers_per_block": list(encoder_depth),
         "decoder_layers_per_block": list(decoder_depth),
         "spatio_temporal_scaling": [True] * 4,

@@ -41,6 +41,9 @@ class VideoVaeSizes(Strict):
 
     latent_channels: int = Field(128, ge=1, description="Channels of a video latent: the width of a video token.")
     base_channels: int = Field(256, ge=8, multiple_of=8, description="Channels of the first level.")
+    decoder_channels: int | None = Field(
+        None, ge=8, multiple_of=8, description="The same of the decoder; by default those of the encoder."
+    )
     depth: int | None = Field(None, ge=1, description="ResNets in every block; by default the published numbers.")
 
 

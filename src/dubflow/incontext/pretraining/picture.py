@@ -42,26 +42,32 @@ class PictureMaterial:
         train, held = split_places(arrays)
         self.train = [place for place in train if arrays.clips[place].part != "voices"]
         self._held = [place for place in held if arrays.clips[place].part != "voices"]
-        self._plan = BatchPlan([1] * len(self.train), batch_items=settings.batch_items, seed=settings.seed)
+        ones = [1] * len(self.train)
+        self._plan = BatchPlan(ones, batch_items=settings.batch_items, seed=settings.seed)
+        self._still = BatchPlan(ones, batch_items=settings.still_items, seed=settings.seed)
 
     def batch(self, number: int) -> Pictures:
         """Batch ``number`` of the training."""
-        places = [self.train[one] for one in self._plan.batch(number)]
+        settings = self.settings
+        still = number // settings.accumulate < settings.still_steps
+        plan, frames = (self._still, 1) if still else (self._plan, settings.frames)
+        places = [self.train[one] for one in plan.batch(number)]
         return Pictures(
-            torch.stack([self._stretch(place, seed_of(self.settings.seed, number, place), True) for place in places])
+            torch.stack([self._stretch(place, frames, seed_of(settings.seed, number, place), True) for place in places])
         )
 
     def held(self) -> list[Pictures]:
         """Stretches of people held out, not mirrored, one a batch."""
         places = spread(self._held, self.settings.validate_items)
-        return [Pictures(self._stretch(place, seed_of("held", place), False)[None]) for place in places]
+        frames = self.settings.frames
+        return [Pictures(self._stretch(place, frames, seed_of("held", place), False)[None]) for place in places]
 
-    def _stretch(self, place: int, seed: int, mirrored: bool) -> Tensor:
+    def _stretch(self, place: int, count: int, seed: int, mirrored: bool) -> Tensor:
         frames = self.arrays[place].frames
         assert frames is not None
         rng = np.random.default_rng(seed)
-        first = int(rng.integers(len(frames) - self.settings.frames + 1))
-        cut = np.array(frames[first : first + self.settings.frames])
+        first = int(rng.integers(len(frames) - count + 1))
+        cut = np.array(frames[first : first + count])
         if mirrored and rng.random() < 0.5:
             cut = cut[:, :, ::-1]
         return torch.from_numpy(np.ascontiguousarray(cut)).permute(3, 0, 1, 2).float() / 127.5 - 1.0
@@ -79,7 +85,7 @@ def video_vae_loss(vae: Any, batch: Pictures, settings: VideoVaeTraining) -> Los
     weight = 1 + settings.motion_weight * (motion / _FULL_MOTION).clamp(max=1)
     pixel = (error.abs() * weight).mean()
     edge = error.diff(dim=4).abs().mean() + error.diff(dim=3).abs().mean()
-    change = (error.diff(dim=2).abs() * weight[:, :, 1:]).mean()
+    change = (error.diff(dim=2).abs() * weight[:, :, 1:]).mean() if pixels.shape[2] > 1 else pixel.new_zeros(())
     size = mean.square().mean()
     total = pixel + settings.edge_weight * edge + settings.change_weight * change + settings.latent_weight * size
     with torch.no_grad():
@@ -95,7 +101,9 @@ def video_vae_loss(vae: Any, batch: Pictures, settings: VideoVaeTraining) -> Los
 @torch.no_grad()
 def set_video_statistics(vae: Any, material: PictureMaterial, batches: int = 12) -> None:
     """Mean and deviation of every channel over training material, written into the autoencoder."""
-    found = [vae.encode(material.batch(number).pixels).latent_dist.mean.float() for number in range(batches)]
+    first = material.settings.still_steps * material.settings.accumulate
+    numbers = range(first, first + batches)
+    found = [vae.encode(material.batch(number).pixels).latent_dist.mean.float() for number in numbers]
     latents = torch.cat([one.transpose(0, 1).flatten(1) for one in found], dim=1)
     vae.latents_mean.copy_(latents.mean(dim=1))
     vae.latents_std.copy_(latents.std(dim=1).clamp(min=1e-4))

@@ -34,6 +34,7 @@ from dubflow.incontext.backbone.memory import MemorySettings, arrange
 from dubflow.incontext.backbone.parts import Backbone
 from dubflow.incontext.backbone.settings import SECTION, BackboneSettings
 from dubflow.incontext.pretraining.arrays import MaterialArrays, make_arrays
+from dubflow.incontext.pretraining.initial import keep_variance
 from dubflow.incontext.pretraining.joint import JointLoss, JointMaterial, trained
 from dubflow.incontext.pretraining.latents import make_latents
 from dubflow.incontext.pretraining.material import make_material, read_material
@@ -119,7 +120,10 @@ def train_base(
         OurFault: ``training.loss_not_finite``.
     """
     gpu = torch.cuda.is_available() and preset.transformer.accelerator != "cpu"
-    backbone = arrange(build_backbone(preset.backbone, seed=seed), MemorySettings(), "cuda" if gpu else "cpu")
+    built = build_backbone(preset.backbone, seed=seed)
+    keep_variance(built.video_vae, seed)
+    keep_variance(built.audio_vae, seed)
+    backbone = arrange(built, MemorySettings(), "cuda" if gpu else "cpu")
     make_material(out / "material", preset.material)
     clips = read_material(out / "material")
     with reporting("Decoding", len(clips), "clips") as progress:

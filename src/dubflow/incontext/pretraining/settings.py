@@ -95,6 +95,8 @@ class VideoVaeTraining(PartTraining):
     section: ClassVar[str] = "incontext.pretraining.video_vae"
 
     frames: int = Field(17, ge=9, description="Frames of an example, 8k + 1.")
+    still_steps: int = Field(0, ge=0, description="First steps, on single pictures: looks are learnt so for less.")
+    still_items: int = Field(24, ge=1, description="Pictures of a batch in these steps.")
     motion_weight: float = Field(8.0, ge=0, description="How much more the error weighs where the picture moves.")
     edge_weight: float = Field(1.0, ge=0, description="Of the error of differences between neighbouring pixels.")
     change_weight: float = Field(0.5, ge=0, description="Of the error of differences between frames.")
@@ -105,6 +107,8 @@ class VideoVaeTraining(PartTraining):
     def _frames_fit(self) -> Self:
         if (self.frames - 1) % 8:
             raise ValueError(f"frames must be 8k + 1, not {self.frames}")
+        if self.still_steps > self.steps:
+            raise ValueError("still_steps are some of the steps")
         return self
 
 
