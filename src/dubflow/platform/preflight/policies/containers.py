@@ -8,6 +8,7 @@ from dubflow.platform.preflight.checks import Check
 from dubflow.platform.preflight.container_settings import GPU, named, quantity, resource, security, wants_gpu
 from dubflow.platform.preflight.findings import Finding, Rule, refused, unchecked
 from dubflow.platform.preflight.image_names import split_image
+from dubflow.platform.preflight.images_named import images_named
 from dubflow.platform.preflight.resources import Body, Manifests, PodSpec, at, mapping, words
 
 NON_ROOT = Rule(
@@ -112,29 +113,22 @@ def seccomp(manifests: Manifests) -> Iterator[Finding]:
 
 def image_pinned(manifests: Manifests) -> Iterator[Finding]:
     """See :data:`IMAGE_PINNED`."""
-    for pod, container in _containers(manifests):
-        image = str(container.get("image") or "")
+    for where, image in images_named(manifests):
         name, tag, digest = split_image(image)
         if not name:
-            yield refused(IMAGE_PINNED, named(pod, container), "It has no image.", "Name one.")
+            yield refused(IMAGE_PINNED, where, "It has no image.", "Name one.")
         elif not digest and tag in ("", "latest"):
             told = f"{image} may be another image tomorrow."
-            yield refused(IMAGE_PINNED, named(pod, container), told, "Give the release's version or a digest.")
+            yield refused(IMAGE_PINNED, where, told, "Give the release's version or a digest.")
 
 
 def image_digest(manifests: Manifests) -> Iterator[Finding]:
     """See :data:`IMAGE_DIGEST`. Until a release's images are given, which digests it will have is unchecked."""
     if manifests.overlay == "dev":
         return
-    named_by = [(named(pod, one), str(one.get("image") or "")) for pod, one in _containers(manifests)]
-    named_by += [
-        (f"{one.where}, {key}", str(value))
-        for one in manifests.of("ConfigMap")
-        for key, value in mapping(one.body.get("data")).items()
-        if str(key).endswith("_IMAGE") and value
-    ]
-    loose = [(where, image) for where, image in named_by if _is_loose(image)]
-    if loose and not manifests.released and not any(split_image(image)[2] for _, image in named_by):
+    found = list(images_named(manifests))
+    loose = [(where, image) for where, image in found if _is_loose(image)]
+    if loose and not manifests.released and not any(split_image(image)[2] for _, image in found):
         images = sorted({image for _, image in loose})
         hint = "Give a release's images with --images FILE; then each without a digest is refused."
         told = f"{len(images)} images have no digest yet: {', '.join(images)}."

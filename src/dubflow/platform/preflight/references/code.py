@@ -11,6 +11,7 @@ from dubflow.platform.preflight.command_lines import is_program_of_ours, through
 from dubflow.platform.preflight.container_settings import command_line, environment, named
 from dubflow.platform.preflight.findings import Finding, Rule, refused, unchecked
 from dubflow.platform.preflight.image_names import split_image
+from dubflow.platform.preflight.images_named import images_named
 from dubflow.platform.preflight.resources import Body, Manifests, at, mapping, words
 from dubflow.platform.preflight.settings_names import known_paths, known_variables
 from dubflow.platform.preflight.settings_values import wrong_values
@@ -118,9 +119,8 @@ def _is_ours(container: Body) -> bool:
 def image(manifests: Manifests, root: Path) -> Iterator[Finding]:
     """See :data:`IMAGE`."""
     built = {path.parent.name for path in (root / "infra" / "images").glob("*/Dockerfile")}
-    for pod in manifests.pods:
-        for container in pod.every_container:
-            found = _OURS.fullmatch(split_image(str(container.get("image") or ""))[0])
-            if found and found[1] not in built:
-                told = f"There is no infra/images/{found[1]}; there are {', '.join(sorted(built))}."
-                yield refused(IMAGE, named(pod, container), told, "Name an image that is built.")
+    for where, image in images_named(manifests):
+        found = _OURS.fullmatch(split_image(image)[0])
+        if found and found[1] not in built:
+            told = f"There is no infra/images/{found[1]}; there are {', '.join(sorted(built))}."
+            yield refused(IMAGE, where, told, "Name an image that is built.")
