@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 TEMPLATE = '[Speaker] is speaking [Language/Accent], saying: "[Dialogue]"'
-"""As adapters' metadata record it."""
+"""As adapters' metadata record it; ``[Code]`` stands for the language's two letters, which small bases read."""
 
 NEGATIVE = "worst quality, inconsistent motion, blurry, jittery, distorted"
 """What guidance leads away from, in the released code."""
@@ -33,10 +33,13 @@ def dub_prompt(
         speaker: who speaks, as a sentence begins.
     """
     said = dialogue if isinstance(dialogue, str) else " ".join(one.strip() for one in dialogue)
-    named = LANGUAGES.get(language.partition("-")[0].lower(), language)
+    code = language.partition("-")[0].lower()
+    named = LANGUAGES.get(code, language)
     # A quotation mark inside would end what is said.
     words = " ".join(said.replace('"', "'").split())
     filled = template
-    for place, value in (("[Speaker]", speaker), ("[Language/Accent]", named), ("[Dialogue]", words)):
+    # What is said comes last: it may hold anything, a place's name too.
+    places = (("[Speaker]", speaker), ("[Language/Accent]", named), ("[Code]", code), ("[Dialogue]", words))
+    for place, value in places:
         filled = filled.replace(place, value, 1)
     return filled

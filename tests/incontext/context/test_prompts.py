@@ -18,6 +18,12 @@ def test_it_is_the_published_template() -> None:
     assert dub_prompt("hello", "Scots") == 'The person is speaking Scots, saying: "hello"'
 
 
+def test_a_template_may_ask_for_the_code() -> None:
+    compact = 'a person. [Code]: "[Dialogue]"'
+    assert dub_prompt("Bonjour", "FR-be", template=compact) == 'a person. fr: "Bonjour"'
+    assert dub_prompt("[Code]", "fr", template=compact) == 'a person. fr: "[Code]"'
+
+
 @settings(deadline=None)
 @given(st.text(min_size=1))
 def test_what_is_said_cannot_change_the_rest(words: str) -> None:

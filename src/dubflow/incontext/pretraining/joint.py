@@ -25,6 +25,7 @@ from dubflow.incontext.flow.path import noised, velocity
 from dubflow.incontext.forward import forward
 from dubflow.incontext.masks import Block, Layout, MaskScheme
 from dubflow.incontext.pretraining.arrays import FPS
+from dubflow.incontext.pretraining.guide import guide_loss, letters_of, watched
 from dubflow.incontext.pretraining.latents import MaterialLatents
 from dubflow.incontext.pretraining.settings import Part, TransformerTraining
 from dubflow.incontext.pretraining.sound import spread
@@ -46,6 +47,7 @@ class JointBatch:
         tokens: targets alone. ids, mask: of the prompts, ``[B, L]``.
         video_target, audio_target: velocities ``[B, N, C]``, ``[B, T, D]``. weights: of the video tokens ``[B, N]``.
         pictured: 1 where there is a picture, else 0; a number, so that it travels with the tensors.
+        letters: of the prompt that each audio token says, ``[B, T, 2]`` (:func:`.guide.letters_of`).
     """
 
     tokens: ContextTokens
@@ -55,6 +57,7 @@ class JointBatch:
     audio_target: Tensor
     weights: Tensor
     pictured: Tensor
+    letters: Tensor
 
 
 class JointMaterial:
@@ -97,7 +100,7 @@ class JointMaterial:
         prompts = []
         for clip, source in zip(clips, sources, strict=True):
             silent = bool(torch.rand((), generator=source) < self.settings.silent_prompt_p)
-            prompts.append("" if silent and training else clip.prompt)
+            prompts.append("" if silent and training else clip.clip.prompt)
         pairs = [tokenized(self.backbone, prompt) for prompt in prompts]
         pictured = clips[0].video is not None
         video = torch.stack([self._video(clip.video, count) for clip in clips])
@@ -124,6 +127,9 @@ class JointMaterial:
             audio_target=velocity(audio, audio_noise),
             weights=self._weights(video) if pictured else torch.zeros(rows.shape[:2]),
             pictured=torch.tensor(int(pictured)),
+            letters=torch.stack(
+                [letters_of(clip.clip.words if said else (), count) for clip, said in zip(clips, prompts, strict=True)]
+            ),
         )
 
     def _video(self, video: Tensor | None, frames: int) -> Tensor:
@@ -142,23 +148,25 @@ class JointLoss:
     """The loss of a batch; the text is encoded with gradients."""
 
     backbone: Backbone
-    sound_weight: float = 1.0
+    settings: TransformerTraining
 
     def __call__(self, batch: JointBatch) -> LossParts:
-        """Weighted squared error of the picture's velocities and squared error of the sound's."""
+        """Weighted squared error of the picture's velocities, squared error of the sound's, and the guide's."""
         text = connected(self.backbone, features_of_tokens(self.backbone, batch.ids, batch.mask))
         pictured = bool(batch.pictured)
         layout = Layout.of(batch.tokens, _OPEN)
         if not pictured:
             layout = Layout(layout.blocks | {"audio_to_video": _NOBODY, "video_to_audio": _NOBODY})
-        said = forward(self.backbone.transformer, batch.tokens, text, _OPEN, layout=layout)
+        transformer = self.backbone.transformer
+        with watched(transformer) as seen:
+            said = forward(transformer, batch.tokens, text, _OPEN, layout=layout)
         sound = (said.audio.float() - batch.audio_target).square().mean()
-        values = {"sound": sound}
-        total = self.sound_weight * sound
-        if pictured:
-            values["picture"] = masked_error(said.video, batch.video_target, batch.weights)
-            total = total + values["picture"]
-        return LossParts(total, {"sound": sound, "picture": values.get("picture", sound.new_zeros(()))})
+        picture = masked_error(said.video, batch.video_target, batch.weights) if pictured else sound.new_zeros(())
+        heads = int(transformer.config.audio_num_attention_heads)
+        guides = [guide_loss(queries, keys, batch.letters, heads) for queries, keys in seen]
+        guide = torch.stack(guides).mean() if guides else sound.new_zeros(())
+        total = sound + picture + self.settings.guide_weight * guide
+        return LossParts(total, {"sound": sound, "picture": picture, "guide": guide})
 
 
 def _parts(settings: TransformerTraining) -> tuple[Part, ...]:

@@ -34,7 +34,7 @@ _FORMAT = "dubflow.base-latents/1"
 class ClipLatent:
     """Normalised latents of a clip: ``video`` ``[C, F', H', W']`` or None, ``audio`` ``[T, D]``; float16 both."""
 
-    prompt: str
+    clip: MaterialClip
     video: Tensor | None
     audio: Tensor
 
@@ -57,7 +57,7 @@ class MaterialLatents:
         clip = self.clips[place]
         video = f"{clip.id}/video"
         return ClipLatent(
-            clip.prompt,
+            clip,
             torch.from_numpy(np.array(self._file[video])) if video in self._file else None,
             torch.from_numpy(np.array(self._file[f"{clip.id}/audio"])),
         )

@@ -20,11 +20,13 @@ from typing import get_args
 
 from dubflow.corpora.manifest import ClipRow, CorpusHeader, CorpusManifest, read_manifest
 from dubflow.incontext.pairs.prompts.forms import compact_look, compact_segment
+from dubflow.incontext.pretraining.guide import SaidWord
 from dubflow.incontext.pretraining.settings import MaterialSettings, Part
 from dubflow.progress import Progress
 from dubflow.talkers.render import render_plans
 from dubflow.talkers.scenes import ClipPlan, person_of, plan_corpus
 from dubflow.talkers.settings import TalkerSettings
+from dubflow.training.seeds import seed_of
 
 PARTS: tuple[Part, ...] = get_args(Part)
 _SWITCHING_VOICES = 0.2
@@ -37,7 +39,7 @@ class MaterialClip:
 
     Attributes:
         id: unique within the material. part: where it belongs. path: of its file. prompt: what a model is told of it.
-        held: whether its person is kept for validation.
+        held: whether its person is kept for validation. words: where each word lies in time and in the prompt.
     """
 
     id: str
@@ -45,6 +47,7 @@ class MaterialClip:
     path: Path
     prompt: str
     held: bool
+    words: tuple[SaidWord, ...]
 
 
 def plans_of(part: Part, settings: MaterialSettings) -> list[ClipPlan]:
@@ -101,23 +104,41 @@ def read_material(folder: Path) -> list[MaterialClip]:
 def _clips(part: Part, corpus: CorpusManifest) -> list[MaterialClip]:
     made_with = MaterialSettings.model_validate(corpus.header.made_with["settings"])
     seed = 3 * made_with.seed + PARTS.index(part)
-    return [
-        MaterialClip(
-            id=f"{part}/{row.id}",
-            part=part,
-            path=corpus.root / row.path,
-            prompt=prompt_of(row, seed),
-            held=row.split in ("val", "test"),
+    clips = []
+    for row in corpus.rows:
+        prompt = prompt_of(row, seed)
+        clips.append(
+            MaterialClip(
+                id=f"{part}/{row.id}",
+                part=part,
+                path=corpus.root / row.path,
+                prompt=prompt,
+                held=row.split in ("val", "test"),
+                words=said_words(row, prompt),
+            )
         )
-        for row in corpus.rows
-    ]
+    return clips
+
+
+def said_words(row: ClipRow, prompt: str) -> tuple[SaidWord, ...]:
+    """Where each word of a clip lies in time and in its prompt; one that the prompt spells otherwise is left out."""
+    found = []
+    place = prompt.find('"')
+    for word in row.words:
+        first = prompt.find(word.label, place)
+        if first >= 0:
+            place = first + len(word.label)
+            found.append(SaidWord(word.start, word.end, first, place))
+    return tuple(found)
 
 
 def prompt_of(row: ClipRow, seed: int) -> str:
     """What a model is told of a clip, in the compact form: who speaks, and what, with times where languages switch."""
     assert row.speaker is not None
     presentation = person_of(int(row.speaker[1:]) - 1, seed).presentation
-    return clip_prompt("woman" if presentation == "feminine" else "man", _said(row))
+    # Who dubs does not say who speaks: a third of the clips is told so.
+    untold = seed_of("untold", row.id) % 3 == 0
+    return clip_prompt("person" if untold else "woman" if presentation == "feminine" else "man", _said(row))
 
 
 def clip_prompt(kind: str, segments: Sequence[str]) -> str:

@@ -198,9 +198,8 @@ class _Run:
             | {"autoencoders": [fingerprint(self.backbone.audio_vae), fingerprint(self.backbone.video_vae)]}
         )
         material = JointMaterial(latents, self.backbone, settings)
-        return self._train(
-            Part("transformer", trained(self.backbone), JointLoss(self.backbone), material, settings, identity)
-        )
+        loss = JointLoss(self.backbone, settings)
+        return self._train(Part("transformer", trained(self.backbone), loss, material, settings, identity))
 
     def _train(self, part: Part[Any]) -> PartReport:
         with self.reporting(f"Training {part.name}", part.settings.steps, "steps") as progress:

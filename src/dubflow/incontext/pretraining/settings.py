@@ -131,6 +131,7 @@ class TransformerTraining(PartTraining):
     levels: LevelSettings = LevelSettings.model_validate({"stretched": True})
     silent_prompt_p: float = Field(0.1, ge=0, le=1, description="Share of examples without a prompt, for guidance.")
     motion_weight: float = Field(3.0, ge=0, description="How much more the error weighs where the latents change.")
+    guide_weight: float = Field(0.1, ge=0, description="Of the guide of the sound's attention to its text; 0: none.")
 
     @model_validator(mode="before")
     @classmethod
