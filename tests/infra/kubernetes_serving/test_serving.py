@@ -136,7 +136,7 @@ def test_a_clip_has_one_path_for_worker_and_triton(manifests: Manifests, monkeyp
     assert claims[0] == claims[1]
     claim = manifests.find("PersistentVolumeClaim", claims[0][1], "dubflow")
     assert claim is not None
-    assert claim.spec["accessModes"] == ["ReadWriteMany"]
+    assert claim.spec["accessModes"] == ["ReadWriteOnce" if manifests.overlay == "dev" else "ReadWriteMany"]
 
 
 def test_probes_ask_routes_that_the_gateway_has(manifests: Manifests, tmp_path: Path) -> None:
