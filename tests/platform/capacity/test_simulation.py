@@ -105,6 +105,8 @@ def test_jobs_of_a_lost_node_come_first_once_their_lease_is_over() -> None:
     # Lost at 4, back at 24, warm at 29: the first begins again before those that came after it.
     assert found.waits.tolist() == [29, 38, 47]
     assert found.busy_s == pytest.approx(34)
+    late = simulate([0, 1], [10, 10], Fleet(nodes=2), [Loss(9, 1000)])
+    assert late.node_s == pytest.approx(late.done.max() + 9), "what is away until the end costs nothing"
 
 
 def test_batches_share_their_work() -> None:

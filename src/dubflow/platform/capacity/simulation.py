@@ -129,7 +129,7 @@ class _Run:
                 self._start()
         for node in self.nodes:
             if not node.gone:
-                self.node_s += self.now - node.since
+                self.node_s += max(0.0, self.now - node.since)  # one that is away costs nothing yet
         return Outcome(np.array(self.waits), np.array(self.done), self.busy_s, self.node_s, self.batches, self.peak)
 
     def _happens(self, kind: int, what: int) -> None:
