@@ -42,6 +42,11 @@ def pairs(count: int, *, worse: float = 0.0, slower: float = 1.0, seed: int = 0)
     ]
 
 
+def counted(served: float, failed: float = 0.0) -> Requests:
+    """Requests of ten minutes, a second each."""
+    return Requests(served, failed, tuple((60.0 * minute, served / 10, served / 10) for minute in range(10)))
+
+
 class Stage:
     """Keeps in mind who has how much, and can be told to fail.
 

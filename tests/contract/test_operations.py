@@ -92,8 +92,7 @@ def test_margins_that_the_page_names_are_those_of_the_policy(page: str) -> None:
     assert policy.stages == (10, 50)
     assert f"a rise of {100 * policy.quality_margin:g} % points is ruled out" in page
     assert f"a rise of {100 * policy.traffic.error_margin:g} % point is ruled out" in page
-    assert f"a rise of {100 * policy.traffic.slow_margin:g} % points is ruled out" in page
-    assert f"first answers later than {policy.traffic.slow_ms / 1000:g} s" in page
+    assert f"{100 * policy.traffic.latency_margin:g} % longer is ruled out" in page
     assert f"too few requests ({policy.traffic.least_requests} of each version" in page
     assert f"After {policy.most_looks} looks" in page
     assert policy.speed_margin == 0.5

@@ -17,8 +17,11 @@ from rollouts import contest, pairs
 POLICY = RolloutPolicy(rounds=500)
 
 
-def requests(failed: float, of: float, slow: float = 0.0) -> Requests:
-    return Requests(served=of - failed, failed=failed, timed=of, slow=slow)
+def requests(failed: float, of: float, seconds: float = 1.0, minutes: int = 10, seed: int = 0) -> Requests:
+    """``seconds`` of a dub, give or take a tenth from minute to minute."""
+    paces = np.random.default_rng(seed).uniform(0.9 * seconds, 1.1 * seconds, minutes)
+    told = tuple((60.0 * one, of / minutes, of / minutes * pace) for one, pace in enumerate(paces))
+    return Requests(served=of - failed, failed=failed, minutes=told)
 
 
 def test_equal_systems_pass_and_a_much_worse_one_fails() -> None:
@@ -68,9 +71,9 @@ def test_failed_dubs_count_as_said_all_wrong() -> None:
         (requests(0, 1000), requests(0, 10), "hold"),
         (None, requests(0, 9000), "hold"),
         (requests(0, 1000), None, "hold"),
-        (Requests(served=None, failed=0, timed=None, slow=None), requests(0, 9000), "hold"),
-        (Requests(served=900, failed=None, timed=900, slow=None), requests(0, 9000), "hold"),
-        (Requests(served=math.nan, failed=0, timed=math.nan, slow=math.inf), requests(0, 9000), "hold"),
+        (Requests(served=None, failed=0), requests(0, 9000), "hold"),
+        (Requests(served=900, failed=None), requests(0, 9000), "hold"),
+        (Requests(served=math.nan, failed=math.inf), requests(0, 9000), "hold"),
     ],
 )
 def test_errors_are_shown_to_be_no_more_and_missing_figures_hold(
@@ -80,10 +83,14 @@ def test_errors_are_shown_to_be_no_more_and_missing_figures_hold(
 
 
 def test_slow_answers() -> None:
-    assert checks.latency(requests(0, 1000, slow=10), requests(0, 1000, slow=10), POLICY, 1).outcome == "pass"
-    assert checks.latency(requests(0, 1000, slow=300), requests(0, 1000, slow=10), POLICY, 1).outcome == "fail"
-    missing = Requests(served=1000, failed=0, timed=1000, slow=None)
-    assert checks.latency(missing, requests(0, 1000), POLICY, 1).outcome == "hold"
+    base = requests(0, 1000, seed=1)
+    assert checks.latency(requests(0, 300, seed=2), base, POLICY, 1).outcome == "pass"
+    assert checks.latency(requests(0, 300, seconds=2.0), base, POLICY, 1).outcome == "fail"
+    assert checks.latency(requests(0, 300, seconds=1.3, seed=2), base, POLICY, 1).outcome == "hold"
+    assert checks.latency(requests(0, 300, minutes=5), base, POLICY, 1).outcome == "hold", "five minutes say little"
+    for missing in (None, Requests(served=1000, failed=0), Requests(1000, 0, ((5.0, 9.0, 9.0),))):
+        assert checks.latency(missing, base, POLICY, 1).outcome == "hold"
+        assert checks.latency(base, missing, POLICY, 1).outcome == "hold"
 
 
 def test_newcombe_is_as_published() -> None:

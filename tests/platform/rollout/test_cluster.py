@@ -23,7 +23,7 @@ from dubflow.serving.export import Exported
 from dubflow.serving.repository import Installed
 from dubflow.serving.telling import Told
 from fake_kubernetes import FakeKubernetes
-from rollouts import contest, pairs
+from rollouts import contest, counted, pairs
 from schemas import strict
 from serving.releasing import heard
 
@@ -203,9 +203,7 @@ def test_a_whole_rollout(cluster: FakeKubernetes, place: ClusterPlace, tmp_path:
     rollout = Rollout(RolloutLog(tmp_path), place)
     rollout.start(wanted(), "ada")
     assert (rollout.run("ada").percent, cluster.services["dubber"]["spec"]["canary"][0]["trafficPercent"]) == (10, 10)
-    from dubflow.platform.rollout.checks import Requests
-
-    monkeypatch.setattr(place, "requests", lambda _: (Requests(1000, 0, 1000, 0), Requests(9000, 0, 9000, 0)))
+    monkeypatch.setattr(place, "requests", lambda _: (counted(1000), counted(9000)))
     assert rollout.run("ada").phase == "promoted"
     assert source_of(cluster.services["dubber"]["spec"]["predictor"]) == NEW
     assert rollout.rollback("bob", "complaints").phase == "rolled_back"

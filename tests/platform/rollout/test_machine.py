@@ -14,7 +14,7 @@ from dubflow.platform.rollout.checks import Requests
 from dubflow.platform.rollout.machine import Rollout
 from dubflow.platform.rollout.policy import RolloutPolicy
 from dubflow.platform.rollout.records import RolloutLog, standing_of
-from rollouts import Stage, contest, pairs
+from rollouts import Stage, contest, counted, pairs
 
 GOOD, BAD, FEW = pairs(24), pairs(24, worse=0.5), pairs(4)
 
@@ -67,24 +67,24 @@ def test_what_nobody_knows_is_held_and_never_promoted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "counted",
-    [(None, None), (Requests(1000, 0, 1000, 0), None), (Requests(3, 0, 3, 0), Requests(9000, 0, 9000, 0))],
+    "missing",
+    [(None, None), (counted(1000), None), (counted(3), counted(9000))],
     ids=["no Prometheus", "no champion", "too few"],
 )
 def test_missing_requests_hold_although_the_dubs_are_fine(
-    tmp_path: Path, counted: tuple[Requests | None, Requests | None]
+    tmp_path: Path, missing: tuple[Requests | None, Requests | None]
 ) -> None:
     rollout, stage = made(tmp_path, GOOD)
-    stage.counted = counted
+    stage.counted = missing
     rollout.start(contest(where="cluster"), "ada")
     assert rollout.run("ada").percent == 10
-    stage.counted = Requests(1000, 0, 1000, 0), Requests(9000, 0, 9000, 0)
+    stage.counted = counted(1000), counted(9000)
     assert rollout.run("ada").phase == "promoted"
 
 
 def test_errors_of_users_send_it_back_although_the_dubs_are_fine(tmp_path: Path) -> None:
     rollout, stage = made(tmp_path, GOOD)
-    stage.counted = Requests(900, 100, 1000, 0), Requests(9000, 0, 9000, 0)
+    stage.counted = counted(900, 100), counted(9000)
     rollout.start(contest(where="cluster"), "ada")
     assert rollout.run("ada").phase == "rolled_back"
 

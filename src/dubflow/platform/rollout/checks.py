@@ -55,15 +55,16 @@ class GoldenPair:
 
 @dataclass(frozen=True)
 class Requests:
-    """What Prometheus counted of one version in a window; ``slow`` and ``timed``: later than the limit, of how many.
+    """What Prometheus counted of one version in a window.
 
-    None: there is no such series, or Prometheus gave no number.
+    Attributes:
+        served, failed: dubs; None where there is no such series, or Prometheus gave no number.
+        minutes: moment, dubs, and seconds that they took inside the server together, of each minute that has figures.
     """
 
     served: float | None
     failed: float | None
-    timed: float | None
-    slow: float | None
+    minutes: tuple[tuple[float, float, float], ...] = ()
 
 
 def quality(pairs: Sequence[GoldenPair], policy: RolloutPolicy, look: int) -> Check:
@@ -126,10 +127,21 @@ def errors(candidate: Requests | None, champion: Requests | None, policy: Rollou
 
 
 def latency(candidate: Requests | None, champion: Requests | None, policy: RolloutPolicy, look: int) -> Check:
-    """Non-inferiority of the share of requests whose first answer came later than the limit."""
-    parts = [(one.slow, one.timed) if one else (None, None) for one in (candidate, champion)]
-    what = f"first answers later than {policy.traffic.slow_ms:g} ms"
-    return _shares("latency", what, parts[0], parts[1], policy.traffic.slow_margin, policy, look)
+    """Non-inferiority of a dub's mean time inside the server, over minutes in which both versions worked.
+
+    Minutes are what is drawn: what makes one slow for both cancels, and dubs of one minute are not independent.
+    """
+    ours, theirs = ({at: (dubs, seconds) for at, dubs, seconds in one.minutes} if one else {} for one in
+                    (candidate, champion))  # fmt: skip
+    both = sorted(at for at in ours.keys() & theirs.keys() if ours[at][0] > 0 and theirs[at][0] > 0)
+    dubs = sum(theirs[at][0] for at in both)
+    mean = sum(theirs[at][1] for at in both) / dubs if dubs else 0.0
+    if mean <= 0:
+        reason = "There is no minute with figures of both versions: that is no sign of health."
+        return Check(name="latency", outcome="hold", reason=reason)
+    table = np.array([(ours[at][1] / mean, ours[at][0], theirs[at][1] / mean, theirs[at][0]) for at in both])
+    what = "mean time of a dub inside the server, against the champion's"
+    return _not_worse("latency", what, table, policy.traffic.latency_margin, policy, look, units="minutes")
 
 
 def difference(ours: tuple[float, float], theirs: tuple[float, float], alpha: float) -> tuple[float, float]:
@@ -164,11 +176,12 @@ def _not_worse(
     look: int,
     *,
     as_percent: bool = False,
+    units: str = "golden dubs",
 ) -> Check:
     alpha = policy.alpha_of(look)
     found = compare(table, higher_is_better=False, seed=_SEED + look, rounds=policy.rounds)
     if found is None:
-        reason = f"{len(table)} golden dubs say nothing about the {what}; {FEWEST_UNITS} are the least."
+        reason = f"{len(table)} {units} say nothing about the {what}; {FEWEST_UNITS} are the least."
         return Check(name=name, outcome="hold", reason=reason, figures={"units": float(len(table))})
     shown, harmed = found.p_above(-margin), found.p_below(-margin)
     scale, unit = (100.0, " %") if as_percent else (1.0, "")
@@ -183,7 +196,7 @@ def _not_worse(
     }
     told = (
         f"The {what} is {scale * found.challenger:.3g}{unit}, the champion's {scale * found.champion:.3g}{unit} "
-        f"({found.units} pairs); "
+        f"({found.units} {units}); "
     )
     limit = f"{scale * margin:.3g}{unit}"
     if shown <= alpha:

@@ -17,8 +17,9 @@ class TrafficPolicy(Strict):
     window_s: float = Field(600.0, gt=0, description="How far back requests are counted.")
     least_requests: int = Field(200, ge=1, description="Of each version, below which nothing is said: hold.")
     error_margin: float = Field(0.01, gt=0, lt=1, description="Largest acceptable rise of the share of failures.")
-    slow_ms: float = Field(5000.0, gt=0, description="Slow: a first answer later; an upper bound of Triton's buckets.")
-    slow_margin: float = Field(0.05, gt=0, lt=1, description="Largest acceptable rise of the share of slow answers.")
+    latency_margin: float = Field(
+        0.3, gt=0, description="Largest acceptable rise of a dub's time inside the server, as a share of it."
+    )
 
 
 class RolloutPolicy(Strict):
