@@ -4,12 +4,12 @@ So a run that was killed goes on with the very batch it would have had, without 
 process of a distributed run knows its own share without asking.
 
 An epoch shuffles the clips, sorts stretches of ``pool`` batches by length, cuts batches of similar length (little
-padding), and shuffles the batches.
+padding), and shuffles the batches. Where clips are of several kinds, it does so with each kind.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,12 +27,14 @@ class BatchPlan:
         batch_items: clips of a batch, at most.
         batch_tokens: tokens of a batch with padding, at most (a single longer clip is a batch of its own).
         seed: of the order.
+        kinds: of each clip; only clips of one kind share a batch, and the last ones of a kind form a smaller one.
     """
 
     lengths: Sequence[int]
     batch_items: int
     batch_tokens: int | None = None
     seed: int = 0
+    kinds: Sequence[Hashable] | None = None
     _epochs: dict[int, list[tuple[int, ...]]] = field(default_factory=dict, repr=False)
     _starts: list[int] = field(default_factory=lambda: [0], repr=False)
 
@@ -53,12 +55,15 @@ class BatchPlan:
 
     def _drawn(self, epoch: int) -> list[tuple[int, ...]]:
         rng = np.random.default_rng([self.seed, epoch])
-        order = rng.permutation(len(self.lengths))
+        alike: dict[Hashable, list[int]] = {}
+        for clip in rng.permutation(len(self.lengths)).tolist():
+            alike.setdefault(self.kinds[clip] if self.kinds else None, []).append(clip)
         batches: list[tuple[int, ...]] = []
         pool = self.batch_items * _POOL
-        for start in range(0, len(order), pool):
-            stretch = sorted(order[start : start + pool].tolist(), key=lambda clip: (self.lengths[clip], clip))
-            batches.extend(self._cut(stretch))
+        for order in alike.values():
+            for start in range(0, len(order), pool):
+                stretch = sorted(order[start : start + pool], key=lambda clip: (self.lengths[clip], clip))
+                batches.extend(self._cut(stretch))
         return [batches[number] for number in rng.permutation(len(batches))]
 
     def _cut(self, clips: Sequence[int]) -> Iterator[tuple[int, ...]]:

@@ -1,15 +1,18 @@
-"""What any module's steps share: batches on a device, their count on resuming, the end where a number is none."""
+"""What any module's steps share: batches on a device, their count on resuming, clipping, the end where a number is
+none."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dubflow.errors import OurFault
+from dubflow.training.processes import all_true, from_all
+from dubflow.training.sharding import whole
 
 Batch = TypeVar("Batch")
 
@@ -23,6 +26,32 @@ def count_batches(checkpoint: dict[str, Any], accumulate: int) -> None:
     for count in ("total", "current"):
         progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"][count]
         progress |= {"ready": done, "started": done, "processed": done, "completed": done - 1}
+
+
+def must_be_finite(total: Tensor, values: Mapping[str, Tensor], step: int, clips: Sequence[str]) -> None:
+    """Look at a batch's loss ``total``, whose parts are ``values``; ``step`` is counted from 0.
+
+    Raises:
+        OurFault: ``training.loss_not_finite``, in every process when it is so in one, with the clips of that.
+    """
+    finite = bool(torch.isfinite(total))
+    if all_true(finite, total.device):
+        return
+    figures = {name: float(value.detach()) for name, value in values.items()}
+    found = from_all([] if finite else [(figures, tuple(clips))])
+    raise not_finite("The loss", step, found[0][0], [clip for _, each in found for clip in each])
+
+
+def clipped(parameters: Iterable[nn.Parameter], norm: float, step: int, clips: Sequence[str]) -> Tensor:
+    """Clip gradients to ``norm``, over all processes where the weights are in shards; their norm before that.
+
+    Raises:
+        OurFault: ``training.loss_not_finite`` when the gradients are no numbers, with the clips of the step.
+    """
+    gradient = whole(torch.nn.utils.clip_grad_norm_(list(parameters), norm))
+    if not bool(torch.isfinite(gradient)):
+        raise not_finite("The gradient", step, {"norm": float(gradient)}, from_all(list(clips)))
+    return gradient
 
 
 def not_finite(what: str, step: int, figures: dict[str, float], clips: Sequence[str]) -> OurFault:

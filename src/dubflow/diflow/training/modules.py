@@ -29,9 +29,8 @@ from dubflow.diflow.stored import Network
 from dubflow.diflow.training.batches import DubbingBatch, SpeechBatch
 from dubflow.diflow.training.optimisation import optimiser
 from dubflow.diflow.training.settings import DubberTraining, TrainSettings, TtsTraining
-from dubflow.training.processes import all_true, from_all
-from dubflow.training.sharding import shard, whole
-from dubflow.training.steps import count_batches, moved, not_finite
+from dubflow.training.sharding import shard
+from dubflow.training.steps import clipped, count_batches, moved, must_be_finite
 
 
 class StageModule(lightning.LightningModule):
@@ -81,11 +80,7 @@ class StageModule(lightning.LightningModule):
         parts = self.loss(batch, sources)
         total = parts.total
         self._in_step += speech.clips
-        finite = bool(torch.isfinite(total))
-        if not all_true(finite, total.device):
-            mine = [] if finite else [({name: float(v.detach()) for name, v in parts.values.items()}, speech.clips)]
-            found = from_all(mine)
-            raise not_finite("The loss", self.global_step, found[0][0], [clip for _, clips in found for clip in clips])
+        must_be_finite(total, parts.values, self.global_step, speech.clips)
         self.parts = replace(parts, values={name: value.detach() for name, value in parts.values.items()})
         return total
 
@@ -101,9 +96,7 @@ class StageModule(lightning.LightningModule):
             OurFault: ``training.loss_not_finite`` when the gradients are no numbers; the clips of the step are named.
         """
         trained = [p for p in self.network.parameters() if p.requires_grad]
-        self.gradient = whole(torch.nn.utils.clip_grad_norm_(trained, self.settings.clip_norm))
-        if not bool(torch.isfinite(self.gradient)):
-            raise not_finite("The gradient", self.global_step, {"norm": float(self.gradient)}, from_all(self._in_step))
+        self.gradient = clipped(trained, self.settings.clip_norm, self.global_step, self._in_step)
         self._in_step = []
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -48,6 +48,18 @@ class TextFeatures:
     mask: Tensor
 
 
+def batched_text(items: Sequence[TextFeatures]) -> TextFeatures:
+    """Features of any lengths as one batch, padded on the right under the mask; attention to text knows no places."""
+    length = max(one.mask.shape[1] for one in items)
+
+    def padded(values: Tensor) -> Tensor:
+        missing = length - values.shape[1]
+        return torch.cat([values, values.new_zeros(len(values), missing, *values.shape[2:])], dim=1)
+
+    video, audio, mask = ([getattr(one, name) for one in items] for name in ("video", "audio", "mask"))
+    return TextFeatures(*(torch.cat([padded(values) for values in each]) for each in (video, audio, mask)))
+
+
 class TextCache:
     """Prompt features by content in a folder: one safetensors file for a prompt under given weights.
 

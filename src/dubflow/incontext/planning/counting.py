@@ -56,7 +56,7 @@ class Activations:
         block: kept within one block. inputs: a block's own, kept where blocks are computed again.
         shared: what goes into every block (time, text, positions). outside: kept outside of blocks.
         masks: the share of ``block`` that is attention masks. largest: of a single tensor.
-        flops_block, flops_outside: of a forward pass.
+        flops_block, flops_outside: of a forward pass of the batch.
     """
 
     block: int
@@ -96,7 +96,7 @@ def count_activations(
     *,
     dtype: torch.dtype = torch.bfloat16,
 ) -> Activations:
-    """What one pair of the largest size needs in a step."""
+    """What a batch of pairs of the largest size needs in a step."""
     one, two = (_counted(base, lora, data, training, dtype, blocks) for blocks in (1, 2))
     block, flops = two.saved - one.saved, two.flops - one.flops
     return Activations(
@@ -247,17 +247,21 @@ def _inputs_of_blocks(transformer: Any, inputs: _Bytes) -> Iterator[None]:
 def _step(
     base: BackboneSettings, data: DataSettings, training: LoraTraining, dtype: torch.dtype
 ) -> tuple[ContextTokens, TextFeatures]:
-    """Tokens of one pair, of any values, and text as shapes."""
+    """Tokens of a batch, of any values, and text as shapes."""
+    items = training.batch_items
     geometry = geometry_of_settings(base)
     shape = geometry.latent_shape(data.frames, data.height, data.width)
     count = geometry.video_tokens(data.frames, data.height, data.width)
     heard = geometry.audio_tokens(Fraction(data.frames, FPS))
-    video, audio = torch.empty(1, count, geometry.video_channels), torch.empty(1, heard, geometry.audio_channels)
+    video, audio = (
+        torch.empty(items, number, channels)
+        for number, channels in ((count, geometry.video_channels), (heard, geometry.audio_channels))
+    )
     tokens = ContextTokens.of_targets(
         video, video_positions(geometry, shape, FPS), audio, audio_positions(geometry, heard), sigma=0.5
     ).append_reference(
         torch.empty_like(video), torch.empty_like(audio), order=training.order, audio_positions=training.audio_positions
     )
     widths = text_widths(base)
-    said = [torch.empty(1, base.text.tokens, width, dtype=dtype, device=META) for width in widths]
-    return tokens, TextFeatures(said[0], said[1], torch.ones(1, base.text.tokens, dtype=torch.bool))
+    said = [torch.empty(items, base.text.tokens, width, dtype=dtype, device=META) for width in widths]
+    return tokens, TextFeatures(said[0], said[1], torch.ones(items, base.text.tokens, dtype=torch.bool))

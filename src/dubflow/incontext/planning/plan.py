@@ -1,8 +1,8 @@
 """A plan of a training's memory: what each way of running it needs on a device, and which ways fit.
 
-Weights, gradients and the optimiser's state are exact. Activations are those that autograd keeps for the largest pair
-of the settings; what a backward pass needs beside them is taken to be twice the largest tensor, what CUDA and its
-allocator need to be :data:`RESERVE`. Both are assumptions and are listed as lines of their own.
+Weights, gradients and the optimiser's state are exact. Activations are those that autograd keeps for a batch of the
+settings' largest pairs; what a backward pass needs beside them is taken to be twice the largest tensor, what CUDA and
+its allocator need to be :data:`RESERVE`. Both are assumptions and are listed as lines of their own.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def plan_training(
     pair = 2 * _FP32 * (tokens * geometry.video_channels + heard * geometry.audio_channels) + tokens
     forward = kept.flops_block * weights.blocks + kept.flops_outside
     # The base is frozen: backward computes gradients of inputs, and of the small LoRA, hence as much as forward.
-    flops = forward * (3 if training.gradient_checkpointing else 2)
+    flops = forward * (3 if training.gradient_checkpointing else 2) // training.batch_items
     return Plan(
         version=base.version,
         device_bytes=device_bytes,
@@ -143,7 +143,7 @@ def plan_training(
         activations=kept,
         needs=tuple(need_of(way, weights, kept, device_bytes, count) for way in ways(count)),
         steps=training.steps,
-        pairs_a_step=training.accumulate * count,
+        pairs_a_step=training.batch_items * training.accumulate * count,
         tokens=tokens,
         pairs=pairs,
         pair_bytes=pair,

@@ -15,7 +15,6 @@ that was killed goes on to the same weights.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -28,7 +27,6 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader, Dataset
 
 from dubflow.atomic import atomic_file
@@ -36,13 +34,15 @@ from dubflow.incontext.pretraining.settings import PartTraining
 from dubflow.incontext.training.loss import LossParts
 from dubflow.progress import Progress, Silent
 from dubflow.tracking import METRICS, FolderLog, Logs, RunLog, write_curves
+from dubflow.training.attention import quick_attention
 from dubflow.training.callbacks import Checkpoints, EveryStep, Logging, at_rest, ctrl_c_is_itself, spelled
 from dubflow.training.claims import claim, flat, training_alone
 from dubflow.training.devices import determinism_as_it_was, trainer
 from dubflow.training.memory import keep_freed_memory
+from dubflow.training.optimisation import adamw, warmup_and_cosine
 from dubflow.training.plan import BatchPlan
 from dubflow.training.resuming import CHECKPOINTS, found, told
-from dubflow.training.steps import count_batches, moved, not_finite
+from dubflow.training.steps import clipped, count_batches, moved, must_be_finite
 
 WEIGHTS = "weights.safetensors"
 Batch = TypeVar("Batch")
@@ -114,9 +114,7 @@ class PartModule(lightning.LightningModule, Generic[Batch]):
         """
         with quick_attention(self.device):
             parts = self.part.loss(batch)
-        if not bool(torch.isfinite(parts.total)):
-            figures = {name: float(value.detach()) for name, value in parts.values.items()}
-            raise not_finite("The loss", self.global_step, figures, [])
+        must_be_finite(parts.total, parts.values, self.global_step, [])
         values = {name: value.detach() for name, value in parts.values.items()}
         self.parts = replace(parts, total=parts.total.detach(), values=values)
         return parts.total
@@ -132,9 +130,7 @@ class PartModule(lightning.LightningModule, Generic[Batch]):
         Raises:
             OurFault: ``training.loss_not_finite``.
         """
-        self.gradient = torch.nn.utils.clip_grad_norm_(self.networks.parameters(), self.part.settings.clip_norm)
-        if not bool(torch.isfinite(self.gradient)):
-            raise not_finite("The gradient", self.global_step, {"norm": float(self.gradient)}, [])
+        self.gradient = clipped(self.networks.parameters(), self.part.settings.clip_norm, self.global_step, [])
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Lightning's count of batches is made that of this run."""
@@ -147,29 +143,13 @@ class PartModule(lightning.LightningModule, Generic[Batch]):
     def configure_optimizers(self) -> Any:
         """AdamW and its schedule."""
         settings = self.part.settings
-        adam = torch.optim.AdamW(
-            self.networks.parameters(),
-            lr=settings.rate,
-            betas=settings.betas,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
-        schedule = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: rate_share(step, settings))
-        return {"optimizer": adam, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-def quick_attention(device: torch.device) -> AbstractContextManager[None]:
-    """On a processor, attention written out: for short sequences its backward pass takes a fifth of the fused one's."""
-    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
+        groups = [{"params": list(self.networks.parameters()), "lr": settings.rate}]
+        return adamw(groups, settings, lambda step: rate_share(step, settings), fused=True)
 
 
 def rate_share(step: int, settings: PartTraining) -> float:
-    """The share of the rate in step ``step``, counted from 0: a line up, then half a cosine down to ``final_share``."""
-    warmup = round(settings.warmup_share * settings.steps)
-    if step < warmup:
-        return (step + 1) / warmup
-    along = min(1.0, (step - warmup) / max(1, settings.steps - 1 - warmup))
-    return settings.final_share + (1 - settings.final_share) * 0.5 * (1 + math.cos(math.pi * along))
+    """The share of the rate in step ``step``, counted from 0."""
+    return warmup_and_cosine(step, settings.steps, settings.warmup_share, settings.final_share)
 
 
 class _Numbered(Dataset[Batch]):

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from dubflow.errors import BadInput
 from dubflow.incontext.backbone.geometry import Geometry
-from dubflow.incontext.training.examples import Example, example_of
+from dubflow.incontext.training.examples import Example, batch_of, example_of
 from dubflow.incontext.training.latents import LatentSet
 from dubflow.incontext.training.settings import LoraTraining
 from dubflow.training.plan import BatchPlan, PlannedBatches
@@ -21,7 +21,7 @@ Asked = tuple[int, tuple[int, ...]]
 
 
 class _Pairs(Dataset[Example]):
-    """Answers a batch's number and place with the example; opens the cache in whatever process it is asked."""
+    """Answers a batch's number and places with the example; opens the cache in whatever process it is asked."""
 
     def __init__(self, latents: LatentSet, ids: Sequence[str], geometry: Geometry, settings: LoraTraining) -> None:
         self.latents, self.ids, self.geometry, self.settings = latents, ids, geometry, settings
@@ -30,8 +30,11 @@ class _Pairs(Dataset[Example]):
         return len(self.ids)
 
     def __getitem__(self, asked: Asked) -> Example:
-        number, (place,) = asked
-        (source,) = generators([seed_of(self.settings.seed, number, place)])
+        number, places = asked
+        return batch_of([self._one(place, seed_of(self.settings.seed, number, place), number) for place in places])
+
+    def _one(self, place: int, seed: int, number: int = 0) -> Example:
+        (source,) = generators([seed])
         return example_of(self.latents[self.ids[place]], self.geometry, self.settings, source, number)
 
 
@@ -39,9 +42,7 @@ class _Held(_Pairs):
     """The same, with noise that is the same at every validation."""
 
     def __getitem__(self, asked: Asked) -> Example:
-        _, (place,) = asked
-        (source,) = generators([seed_of(self.settings.seed, "held", place)])
-        return example_of(self.latents[self.ids[place]], self.geometry, self.settings, source)
+        return batch_of([self._one(place, seed_of(self.settings.seed, "held", place)) for place in asked[1]])
 
 
 class PairData(lightning.LightningDataModule):
@@ -71,8 +72,10 @@ class PairData(lightning.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         """This process's batches, from where the run stopped to its end."""
         world, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-        tokens = [self.latents.index.pairs[name].tokens for name in self.train]
-        plan = BatchPlan(tokens, batch_items=1, seed=self.settings.seed)
+        pairs = [self.latents.index.pairs[name] for name in self.train]
+        tokens, items = [pair.tokens for pair in pairs], self.settings.batch_items
+        shapes = [(*pair.shape, pair.audio_tokens) for pair in pairs]
+        plan = BatchPlan(tokens, items, seed=self.settings.seed, kinds=shapes if items > 1 else None)
         total = self.settings.steps * self.settings.accumulate
         batches = PlannedBatches(plan, total, start=self.start, rank=rank, world=world)
         return self._loader(_Pairs(self.latents, self.train, self.geometry, self.settings), batches)

@@ -1,10 +1,12 @@
 """From stored latents to what a step sees: noised targets beside a clean reference, and what is to be said of them.
 
-All is drawn from one generator of the example, on the CPU, so a step hangs on the run's seed and its pair alone.
+All of a pair is drawn from one generator of its own, on the CPU, so a step hangs on the run's seed and its pairs alone,
+and a pair has the same noise in whatever batch it stands.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +15,12 @@ from torch import Tensor
 
 from dubflow.incontext.backbone.geometry import Geometry
 from dubflow.incontext.backbone.positions import audio_positions, video_positions
-from dubflow.incontext.backbone.text import TextFeatures
+from dubflow.incontext.backbone.text import TextFeatures, batched_text
 from dubflow.incontext.backbone.video import video_tokens
 from dubflow.incontext.flow.levels import draw_levels
 from dubflow.incontext.flow.path import noised, velocity
 from dubflow.incontext.forward import forward
-from dubflow.incontext.tokens import ContextTokens
+from dubflow.incontext.tokens import ContextTokens, batched
 from dubflow.incontext.training.latents import PairLatents
 from dubflow.incontext.training.loss import LossParts, dubbing_loss, mask_weights
 from dubflow.incontext.training.settings import FPS, LoraTraining
@@ -26,7 +28,7 @@ from dubflow.incontext.training.settings import FPS, LoraTraining
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """A batch of one.
+    """A batch; :func:`example_of` makes one of a single pair, :func:`batch_of` joins such.
 
     Attributes:
         ids: of the pairs. number: of the batch within the plan.
@@ -85,6 +87,24 @@ def example_of(
         audio_target=velocity(audio, audio_noise),
         weights=torch.where(held, torch.zeros_like(weights), weights),
         unmasked=int(pair.mask is None),
+    )
+
+
+def batch_of(examples: Sequence[Example]) -> Example:
+    """Examples of one shape as one batch, numbered as the first; only the text is padded.
+
+    Raises:
+        WrongUse: ``incontext.empty_batch``.
+    """
+    return Example(
+        ids=tuple(name for one in examples for name in one.ids),
+        number=examples[0].number if examples else 0,
+        tokens=batched([one.tokens for one in examples]),
+        text=batched_text([one.text for one in examples]),
+        video_target=torch.cat([one.video_target for one in examples]),
+        audio_target=torch.cat([one.audio_target for one in examples]),
+        weights=torch.cat([one.weights for one in examples]),
+        unmasked=sum(one.unmasked for one in examples),
     )
 
 

@@ -19,9 +19,10 @@ from dubflow.incontext.adapter.lora import lora_parameters
 from dubflow.incontext.training.examples import Example, loss_of
 from dubflow.incontext.training.loss import LossParts
 from dubflow.incontext.training.settings import LoraTraining
-from dubflow.training.processes import all_true, from_all
-from dubflow.training.sharding import shard, whole
-from dubflow.training.steps import count_batches, moved, not_finite
+from dubflow.training.attention import quick_attention
+from dubflow.training.optimisation import adamw
+from dubflow.training.sharding import shard
+from dubflow.training.steps import clipped, count_batches, moved, must_be_finite
 
 
 class LoraModule(lightning.LightningModule):
@@ -47,22 +48,24 @@ class LoraModule(lightning.LightningModule):
         transformer.train()
 
     def training_step(self, example: Example, index: int) -> Tensor:
-        """The loss of one pair.
+        """The loss of one batch.
 
         Raises:
             OurFault: ``training.loss_not_finite``, in every process when it is so in one.
         """
-        parts = loss_of(self.transformer, example, self.settings)
+        with quick_attention(self.device):
+            parts = loss_of(self.transformer, example, self.settings)
         total = parts.total
         self._in_step += example.ids
-        finite = bool(torch.isfinite(total))
-        if not all_true(finite, total.device):
-            figures = {name: float(value.detach()) for name, value in parts.values.items()}
-            found = from_all([] if finite else [(figures, example.ids)])
-            raise not_finite("The loss", self.global_step, found[0][0], [pair for _, pairs in found for pair in pairs])
+        must_be_finite(total, parts.values, self.global_step, example.ids)
         values = {name: value.detach() for name, value in parts.values.items()}
         self.parts = replace(parts, total=total.detach(), values=values)
         return total
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """As Lightning's; blocks that are computed again find the attention of their forward pass."""
+        with quick_attention(self.device):
+            super().backward(loss, *args, **kwargs)
 
     def configure_gradient_clipping(
         self,
@@ -76,9 +79,7 @@ class LoraModule(lightning.LightningModule):
             OurFault: ``training.loss_not_finite`` when the gradients are no numbers; the pairs of the step are named.
         """
         trained = [parameter for _, parameter in lora_parameters(self.transformer)]
-        self.gradient = whole(torch.nn.utils.clip_grad_norm_(trained, self.settings.clip_norm))
-        if not bool(torch.isfinite(self.gradient)):
-            raise not_finite("The gradient", self.global_step, {"norm": float(self.gradient)}, from_all(self._in_step))
+        self.gradient = clipped(trained, self.settings.clip_norm, self.global_step, self._in_step)
         self._in_step = []
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -98,9 +99,7 @@ class LoraModule(lightning.LightningModule):
         """AdamW over the groups of rates, and the schedule."""
         settings = self.settings
         groups = parameter_groups(self.transformer, rates_of(settings.rates))
-        adam = torch.optim.AdamW(groups, betas=settings.betas, weight_decay=settings.weight_decay)
-        schedule = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: rate_share(step, settings))
-        return {"optimizer": adam, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return adamw(groups, settings, lambda step: rate_share(step, settings), fused=True)
 
 
 def _lora_alone(module: Any, state: dict[str, Any], prefix: str, metadata: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ of the schedule (a tenth) and no warm-up are the authors' code's; so is the firs
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -51,11 +51,16 @@ class DataSettings(Strict):
 
 
 class LoraTraining(RunSettings):
-    """The steps. A batch is one pair, as in the paper; ``accumulate`` makes more of them a step."""
+    """The steps. A batch is one pair, as in the paper, or several of one shape; ``accumulate`` makes more a step.
+
+    A step's loss is the mean over its batches of the mean over their pairs; so where the last pairs of a shape form a
+    smaller batch, each of them weighs a little more.
+    """
 
     section: ClassVar[str] = "incontext.training"
 
     steps: int = Field(2_000, ge=1, description="Optimiser steps in all.")
+    batch_items: int = Field(1, ge=1, description="Pairs of a batch, at most; all of one shape and length.")
     rates: Rates = Field("paper", description="Learning rates: paper, code, or ordered patterns of one's own.")
     final_share: float = Field(0.1, ge=0, le=1, description="Share of the rates that is left at the last step.")
     face_weight: float = Field(1.0, gt=0, description="Weight of the loss inside the face.")
@@ -74,3 +79,15 @@ class LoraTraining(RunSettings):
     checkpoint_every: int = Field(250, ge=1, description="Steps between checkpoints.")
     log_every: int = Field(10, ge=1, description="Steps between lines of the log.")
     seed: int = Field(42, ge=0, description="Of weights, order and noise.")
+
+    @property
+    def step_items(self) -> int:
+        """Pairs of a step on all devices, at most."""
+        return self.batch_items * self.accumulate * self.devices * self.nodes
+
+    def identity(self) -> dict[str, Any]:
+        """As of any run; batches of one are not named, for runs are older than other batches."""
+        told = super().identity()
+        if self.batch_items == 1:
+            del told["batch_items"]
+        return told

@@ -167,7 +167,7 @@ def card(task: LoraTask, adapter: Adapter, command: str) -> str:
             f"| languages | {languages} |",
             f"| size | {index.settings.get('width', '?')} x {index.settings.get('height', '?')}, up to "
             f"{index.settings.get('frames', '?')} frames at {FPS} a second |",
-            f"| steps | {settings.steps}, {settings.accumulate * settings.devices * settings.nodes} pairs each |",
+            f"| steps | {settings.steps}, {settings.step_items} pairs each |",
             f"| base | {task.base} |",
             f"| licence | {index.licence or 'unknown'}; a derivative of its base stays under the base's terms |",
             "",
