@@ -88,6 +88,25 @@ def test_it_is_refused_for_that_alone(rule: str, repository: Path, tmp_path: Pat
     assert all(one.message and one.hint for one in found)
 
 
+BY_HAND = """
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: by-hand, namespace: dubflow, labels: {app.kubernetes.io/name: %s}}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: by-hand, namespace: dubflow}
+spec: {podSelector: {matchLabels: {app.kubernetes.io/name: by-hand}}, policyTypes: [Egress]}
+"""
+
+
+@pytest.mark.parametrize(("label", "rules"), [("by-hand", set()), ("by-hands", {"reference.selector"})])
+def test_pods_that_a_person_starts_have_an_account(
+    label: str, rules: set[str], repository: Path, tmp_path: Path
+) -> None:
+    assert refused_by(everything(mended(tmp_path, {"add": BY_HAND % label}), repository)) == rules
+
+
 def test_a_field_that_kubernetes_does_not_know(repository: Path, tmp_path: Path) -> None:
     manifests = mended(tmp_path, read(BROKEN["schema.core"])[0])
     found = check_core(manifests.resources, matrix(repository).checked)

@@ -68,7 +68,15 @@ def selector(manifests: Manifests) -> Iterator[Finding]:
 def _finds_pods(manifests: Manifests, one: Resource, selector: object) -> Iterator[Finding]:
     if not selector or _is_foreign(selector) or _taken(manifests, selector, [one.namespace]):
         return
+    if one.kind == "NetworkPolicy" and _by_hand(manifests, selector, one.namespace):
+        return
     yield refused(SELECTOR, one.where, "It takes no pods.", "Select by the labels of the pods.")
+
+
+def _by_hand(manifests: Manifests, selector: object, namespace: str) -> bool:
+    """Whether a person may start such pods: there is a service account that carries the labels of its pods."""
+    accounts = (each for each in manifests.of("ServiceAccount") if each.namespace == namespace)
+    return any(selects(selector, each.labels) for each in accounts)
 
 
 def _is_foreign(selector: object) -> bool:
