@@ -15,6 +15,8 @@ from dubflow.speech.codecs import load_npz
 from dubflow.speech.codecs.world.storage import read_card
 from verbs import Answer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:

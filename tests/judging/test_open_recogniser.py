@@ -15,6 +15,8 @@ from dubflow.media.encode import write_audio
 from dubflow.speech.espeak import EspeakSynthesizer
 from judging.conftest import RATE, spoken
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("pocketsphinx")
 SENTENCES = (
     "The weather was good and the children played in the garden.",

@@ -201,6 +201,7 @@ def test_the_callers_own_time_does_not_count(long_clip):
     assert len(first) + sum(len(chunk) for chunk in chunks) == 20000
 
 
+@pytest.mark.slow
 def test_a_dead_zygote_is_replaced(long_clip):
     zygote = shared_sandbox().process_id
     os.kill(zygote, signal.SIGKILL)

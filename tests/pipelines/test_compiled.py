@@ -12,6 +12,8 @@ from dubflow.platform.pipelines.compiling import PIPELINES, compiled_text
 from dubflow.platform.pipelines.definitions import Definition, ir_folder, parse, pipeline_names, read_pipeline
 from dubflow.platform.pipelines.parity import IGNORED, gaps, ignored_here, requests
 
+pytestmark = pytest.mark.slow
+
 MOST_LINES = 40
 
 

@@ -122,6 +122,7 @@ def test_a_finished_corpus_is_left_alone(corpus: CorpusManifest) -> None:
     assert changed <= {corpus.root / LOCK}
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_with_one_worker_or_two(corpus: CorpusManifest, tmp_path: Path) -> None:
     _render(tmp_path / "two", clips=4, workers=2)
     two = _bytes(tmp_path / "two")
@@ -206,6 +207,7 @@ def test_intended_poses_come_back_from_a_row(corpus: CorpusManifest) -> None:
     assert caught.value.code == "talkers.no_plan"
 
 
+@pytest.mark.slow
 def test_faces_are_found_and_the_measured_mouth_follows_the_intended_one(tmp_path: Path) -> None:
     plain = TalkerSettings(size=128, mix={"plain": 1.0})
     _render(tmp_path / "plain", identities=2, clips=1, settings=plain, workers=1)
