@@ -85,6 +85,7 @@ def test_equal_secrets_would_have_other_hashes(store: KeyStore, tmp_path: Path) 
 def test_a_key_that_differs_anywhere_is_no_key(store: KeyStore, change: str) -> None:
     text, _ = store.create("studio", ("read",))
     wrong = [text[:-1] + change, text + change + "0", text.replace("dubflow_", "dubflow-"), text.upper(), change]
+    wrong = [one for one in wrong if one != text]  # a key may happen to end with the change
     other = "1" if text[-1] == "0" else "0"
     for one in (*wrong, text[:-1] + other, text[:8] + other * 16 + text[24:]):
         with pytest.raises(WrongUse, match=r"gateway\.bad_key"):
