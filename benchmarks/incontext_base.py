@@ -340,13 +340,13 @@ def run(args: argparse.Namespace, out: Path) -> None:
 
 
 def look(folder: Path, cases: Sequence[Case], pairs: Sequence[Case]) -> None:
-    """Sheets: of each language one sentence, and four switches; the base's clip above the true one."""
+    """Sheets: of each language one sentence, and four switches; the base's clip above the true ones."""
     first = {case.prompt.segments[0].language: case for case in reversed(cases)}
     for name, some in (("sentences", list(first.values())), ("switches", list(pairs[:4]))):
         rows = []
         for case in some:
             said = " | ".join(f"{one.language}: {one.text}" for one in case.prompt.segments)
-            rows += [(f"base, {said}", case.made), ("true clip, resynthesised", case.best)]
+            rows += [(f"base, {said}", case.made), ("true clip, resynthesised", case.best), ("true clip", case.true)]
         if rows:
             sheet(folder / f"{name}.png", rows)
 

@@ -292,7 +292,7 @@ def sheet(path: Path, rows: Sequence[tuple[str, Piece]], shots: int = 6) -> None
     for row, (title, piece) in zip(axes, rows, strict=True):
         for axis, frame in zip(row, np.linspace(0, len(piece.frames) - 1, shots).astype(int), strict=False):
             axis.imshow(piece.frames[frame])
-            axis.set_title(f"{frame / FPS:.2f} s", fontsize=7)
+            axis.text(0.02, 0.03, f"{frame / FPS:.2f} s", fontsize=6, color="white", transform=axis.transAxes)
             axis.axis("off")
         row[0].set_title(title, fontsize=7, loc="left")
         faint = 1e-6 * np.random.default_rng(0).normal(size=len(piece.sound))  # a spectrogram of silence warns

@@ -71,7 +71,7 @@ from incontext_bench import (
     sheet,
     synthesis,
 )
-from incontext_proof import FULL, compared, dubbed, figures, main_table, of_the_world, talks
+from incontext_proof import FULL, as_report, compared, dubbed, figures, main_table, of_the_world, talks
 
 MASKS = ("fine", "content", "naive")
 EVERYTHING, NOTHING = "everything", "nothing"
@@ -271,7 +271,7 @@ def masks(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     return f"{text}\n\n{masks_table(found)}", {"masks": report, "left_out": dict(left)}
 
 
-def attention(args: argparse.Namespace) -> str:
+def attention(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     """The second part."""
     benchmark, found = talks(args.out, args.base, args.pairs, args.dubs, args.hard)
     systems = [
@@ -279,7 +279,8 @@ def attention(args: argparse.Namespace) -> str:
         dubbed(OPEN, benchmark, args.out, args.base, args.adapter, args.dub_preset, changes={"masks": {"av": "none"}}),
     ]
     lines = figures(of_the_world(found, systems, args.out), [])
-    return f"{main_table(lines, systems)}\n\n{compared(lines, systems[0], systems[1:])}"
+    text = f"{main_table(lines, systems)}\n\n{compared(lines, systems[0], systems[1:])}"
+    return text, {"attention": as_report(lines, systems)}
 
 
 def main() -> None:
@@ -307,7 +308,9 @@ def main() -> None:
         parts.append(text)
         report |= measured
     if args.adapter is not None:
-        parts.append(attention(args))
+        text, measured = attention(args)
+        parts.append(text)
+        report |= measured
     text = "\n\n".join(parts)
     print(text)
     write_text(args.out / "masks.md", text + "\n")

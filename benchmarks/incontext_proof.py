@@ -8,8 +8,8 @@ Embedded world. Looks come from a world of their own, voices from espeak variant
 are GRID commands that neither the base nor the pairs say in any language; half of all targets are English. Every system
 dubs by ``dub_all`` as ``dubflow dub`` does, under the adapter's own settings, and is judged by ``judging`` as every
 evaluation is: one score card a system in ``DIR/cards``. What the score card cannot know comes from the world itself:
-PSNR outside of all pixels that any mouth could change, and whether doors, dogs and claps stay at their time: where in
-the whole dub a sound is most like the event, within 0.1 s (by chance in about one of fourteen).
+PSNR outside of all pixels that any mouth could change, and whether doors, dogs and claps stay at their time: the dub is
+most like the event within 0.1 s of its time, of all places within 0.5 s (by chance in one of five).
 
 Two columns say what could be had, both through the base's own autoencoders and vocoder: *possible*, the true dub (the
 same person says the translation; the head moves with other words, so its picture is no measure of what is unchanged),

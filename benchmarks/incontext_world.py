@@ -20,6 +20,7 @@ from dubflow.talkers.scenes import ClipPlan
 from incontext_bench import Frames, Waveform
 
 _MEL_S = 0.0125
+_NEAR = 40
 _MOUTHS = (
     {"opening": 0.0, "press": 1.0, "rounding": 0.0, "width": -0.4, "jaw": 0.0},
     {"opening": 0.6, "press": 0.0, "rounding": 0.0, "width": 0.4, "jaw": 0.2, "tongue": 1.0},
@@ -62,19 +63,22 @@ def psnr_outside(true: Frames, made: Frames, mask: NDArray[np.bool_]) -> float:
 
 
 def found_event(sound: Waveform, plan: ClipPlan, number: int) -> float:
-    """Seconds from a planned event's time to where the sound is most like that event; anywhere in the sound.
+    """Seconds from a planned event's time to where, within half a second, the sound is most like that event.
 
     Likeness is the correlation of log-mel patches, so that a vocoder's phases do not matter. A sound that has nothing
-    of the event has its best place anywhere.
+    of the event has its best place anywhere in that second; further away speech over an event is taken for another.
     """
     event = plan.events[number]  # in the order in which they are mixed
     pattern = log_mel(event_waveform(event.kind, SAMPLE_RATE, plan.seed + number))
     patch = _centred(np.maximum(pattern, pattern.max() - 50))
     level = log_mel(sound)
-    places = range(level.shape[1] - patch.shape[1] + 1)
+    middle, last = round(event.frame / FPS / _MEL_S), level.shape[1] - patch.shape[1]
+    places = range(max(0, middle - _NEAR), min(last, middle + _NEAR) + 1)
+    if not places:  # too late in the clip to be heard whole
+        return float("inf")
     floor = level.max() - 60
     likeness = [float((patch * _centred(np.maximum(level[:, at : at + patch.shape[1]], floor))).sum()) for at in places]
-    return float(np.argmax(likeness)) * _MEL_S - event.frame / FPS
+    return (places.start + int(np.argmax(likeness))) * _MEL_S - event.frame / FPS
 
 
 def _centred(patch: NDArray[np.float32]) -> NDArray[np.float64]:
