@@ -97,6 +97,8 @@ def presets(out: Path, preset: str, steps: int) -> tuple[Path, Path]:
     """The preset with so many steps and four validations; and one that learns nothing, for the loss of the base."""
     path = Path(preset) if Path(preset).is_file() else presets_folder() / f"{preset}.yaml"
     sections = yaml.safe_load(path.read_text(encoding="utf-8"))
+    # The base of two blocks learns nothing from more frames, and pairs are to be encoded in a moment.
+    sections["incontext.data"]["frames"] = min(17, sections["incontext.data"]["frames"])
     training = sections["incontext.training"] | {"validate_pairs": 64, "validate_dubs": 0}
     learning = training | {"steps": steps, "validate_every": max(1, steps // 4)}
     still = training | {"steps": 1, "validate_every": 1, "rates": {"default": 1e-12, "patterns": []}}

@@ -46,6 +46,24 @@ def test_a_batch_does_not_hang_on_what_was_asked_before(lengths: list[int], aske
         assert plan.batch(number) == BatchPlan(lengths, 4, seed=3).batch(number)
 
 
+@settings(deadline=None, max_examples=40)
+@given(clips=st.lists(st.tuples(st.integers(1, 5), st.sampled_from("abc")), min_size=1, max_size=90),
+       items=st.integers(1, 7))  # fmt: skip
+def test_only_clips_of_one_kind_share_a_batch(clips: list[tuple[int, str]], items: int) -> None:
+    plan = BatchPlan([length for length, _ in clips], items, seed=1, kinds=clips)
+    for batches in epochs(plan, 2):
+        assert sorted(clip for batch in batches for clip in batch) == list(range(len(clips)))
+        assert all(len({clips[clip] for clip in batch}) == 1 for batch in batches)
+        # All batches of a kind are full but one.
+        assert len(batches) == sum(-(-clips.count(kind) // items) for kind in set(clips))
+
+
+def test_one_kind_is_as_none() -> None:
+    lengths = [5, 9, 7, 30, 2, 8, 8, 1, 4]
+    alike = BatchPlan(lengths, 4, seed=2, kinds=["a"] * 9)
+    assert [alike.batch(n) for n in range(12)] == [BatchPlan(lengths, 4, seed=2).batch(n) for n in range(12)]
+
+
 def test_epochs_and_seeds_differ_in_their_order() -> None:
     first, second = epochs(BatchPlan(range(1, 60), 4, seed=0), 2)
     assert first != second

@@ -1,17 +1,37 @@
-"""Which of torch's kernels computes attention in a training."""
+"""In what precision attention is computed in a training."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+from torch.overrides import TorchFunctionMode
 
 
-def quick_attention(device: torch.device) -> AbstractContextManager[None]:
-    """On a processor, attention written out: its backward pass through the fused kernel is several times slower.
+def quick_attention(device: torch.device) -> AbstractContextManager[Any]:
+    """On a processor, attention in float32: torch's kernel in bfloat16 takes four times as long for its backward pass.
 
-    It holds a matrix of queries by keys a head, so it is meant for the short sequences that a processor can train on.
-    Blocks that are computed again in the backward pass must be run within this as well.
+    Measured for 8 clips of 180 tokens, 8 heads of 16, forward and backward: 34 ms in bfloat16, 20 ms written out, 11 ms
+    in float32. Everything else stays in its precision; in float32 nothing changes. A backward pass in which blocks are
+    computed again must run within this as well.
     """
-    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
+    return _InFloat32() if device.type == "cpu" else nullcontext()
+
+
+class _InFloat32(TorchFunctionMode):
+    """Attention in float32, also under autocast; its answer in the precision of its queries."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function is not scaled_dot_product_attention:
+            return function(*args, **(kwargs or {}))
+        named = {name: _float32(value) for name, value in (kwargs or {}).items()}
+        query = args[0] if args else (kwargs or {})["query"]
+        with torch.autocast("cpu", enabled=False):
+            return function(*map(_float32, args), **named).to(query.dtype)
+
+
+def _float32(value: Any) -> Any:
+    return value.float() if isinstance(value, Tensor) and value.is_floating_point() else value

@@ -102,6 +102,20 @@ def test_what_autograd_keeps_is_what_was_counted(version: Version, dtype: torch.
     assert counted.outside + 2 * counted.block == pytest.approx(measured, rel=0.02)
 
 
+def test_a_batch_keeps_as_much_as_its_pairs(counted: Counted) -> None:
+    weights, one = counted
+    more = count_activations(tiny_settings("2.0"), LORA, DATA, TRAINING.model_copy(update={"batch_items": 4}))
+    kept, kept_of_one = (count.outside + weights.blocks * count.block for count in (more, one))
+    assert kept_of_one < kept <= 4 * kept_of_one
+    assert kept == pytest.approx(4 * kept_of_one, rel=0.05)
+    assert more.flops_block == pytest.approx(4 * one.flops_block, rel=0.02)
+    plan = plan_training(
+        tiny_settings("2.0"), LORA, DATA, TRAINING.model_copy(update={"batch_items": 4, "accumulate": 2}),
+        device_bytes=GIB, devices=3,
+    )  # fmt: skip
+    assert (plan.pairs_a_step, plan.activations) == (24, more)
+
+
 def test_shards_share_and_computing_again_saves(counted: Counted) -> None:
     weights, kept = counted
     needs = {way.name: need_of(way, weights, kept, GIB, 8) for way in ways(8)}

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
+from dubflow.errors import WrongUse
+from dubflow.incontext.backbone.text import TextFeatures, batched_text
 from dubflow.incontext.backbone.tiny import tiny_backbone
 from dubflow.incontext.backbone.video import video_tokens
-from dubflow.incontext.training.examples import Example, example_of, loss_of
+from dubflow.incontext.training.data import PairData
+from dubflow.incontext.training.examples import Example, batch_of, example_of, loss_of
 from dubflow.incontext.training.latents import LatentSet
 from dubflow.incontext.training.settings import LoraTraining
 from incontext.training.room import TRAIN, Room
@@ -71,3 +75,58 @@ def test_pairs_without_a_mask_are_counted_and_weigh_evenly(room: Room) -> None:
 def test_a_share_of_steps_has_its_first_frame_given(room: Room) -> None:
     given = sum(bool(example(room, seed, first_frame_p=0.1).tokens.video.clean[:, 8:].any()) for seed in range(120))
     assert 3 <= given <= 24  # binomial(120, .1), one in ten thousand beyond
+
+
+def test_a_pair_has_the_same_noise_alone_and_in_a_batch(room: Room) -> None:
+    changes = {"first_frame_p": 0.5, "levels": {"per_modality": True}}
+    alone = [example(room, seed, f"pair/{seed}", **changes) for seed in range(3)]
+    batch = batch_of(alone)
+    assert (batch.ids, batch.unmasked) == (("pair/0", "pair/1", "pair/2"), 2)
+    for place, one in enumerate(alone):
+        for found, expected in ((batch.tokens.video, one.tokens.video), (batch.tokens.audio, one.tokens.audio)):
+            assert (found.target, found.reference) == (expected.target, expected.reference)
+            for name in ("latents", "positions", "clean", "valid", "level"):
+                assert torch.equal(getattr(found, name)[place], getattr(expected, name)[0]), name
+        for name in ("video_target", "audio_target", "weights"):
+            assert torch.equal(getattr(batch, name)[place], getattr(one, name)[0]), name
+    with pytest.raises(WrongUse, match=r"incontext\.empty_batch"):
+        batch_of([])
+
+
+def test_a_batchs_loss_is_the_mean_of_its_pairs(room: Room) -> None:
+    settings = LoraTraining.model_validate(TRAIN)
+    alone = [example(room, seed, f"pair/{seed}") for seed in range(3)]
+    losses = [loss_of(BASE.transformer, one, settings) for one in alone]
+    parts = loss_of(BASE.transformer, batch_of(alone), settings)
+    for name, value in parts.values.items():
+        mean = torch.stack([one.values[name] for one in losses]).mean()
+        assert torch.allclose(value, mean, rtol=1e-5), name
+    assert parts.counts["without_mask"] == 2
+
+
+def test_text_is_padded_under_its_mask(room: Room) -> None:
+    """A prompt's features change nothing by what stands behind them in a batch."""
+    settings = LoraTraining.model_validate(TRAIN)
+    one, two = example(room, 0), example(room, 1, "pair/1")
+    short = TextFeatures(one.text.video[:, :5], one.text.audio[:, :5], one.text.mask[:, :5])
+    joined = batched_text([short, two.text])
+    assert joined.mask.sum(dim=1).tolist() == [5, int(two.text.mask.sum())]
+    batch = batch_of([Example(**{**one.__dict__, "text": short}), two])
+    whole = loss_of(BASE.transformer, batch, settings).total
+    each = [loss_of(BASE.transformer, Example(**{**one.__dict__, "text": short}), settings).total]
+    each.append(loss_of(BASE.transformer, two, settings).total)
+    assert torch.allclose(whole, torch.stack(each).mean(), rtol=1e-5)
+
+
+def test_batches_of_a_run_are_of_one_shape_and_of_the_plans_noise(room: Room) -> None:
+    latents = LatentSet(room.latents)
+    longer = latents.index.pairs["pair/2"].model_copy(update={"shape": (3, 2, 2)})
+    latents.index.pairs["pair/2"] = longer  # told only: the plan looks at the index
+    settings = LoraTraining.model_validate(TRAIN | {"batch_items": 2, "steps": 6})
+    sampler = PairData(latents, BASE.geometry, settings).train_dataloader().sampler
+    sizes = [len(places) for _, places in sampler]
+    assert sorted(sizes[:3]) == [1, 1, 2], "three of one shape, one of another"
+    loader = PairData(LatentSet(room.latents), BASE.geometry, settings).train_dataloader()
+    assert [len(batch.ids) for batch in loader] == [2] * 6
+    singles = PairData(LatentSet(room.latents), BASE.geometry, LoraTraining.model_validate(TRAIN))
+    assert all(len(batch.ids) == 1 for batch in singles.train_dataloader())

@@ -24,7 +24,7 @@ ROUNDING = 2e-3
 
 
 def test_killed_at_any_step_it_goes_on_to_the_same_weights(room: Room, tmp_path: Path) -> None:
-    changes = {"first_frame_p": 0.5, "accumulate": 2}
+    changes = {"first_frame_p": 0.5, "accumulate": 2, "batch_items": 2}
     train_lora(room.task(**changes), tmp_path / "whole")
     out, told = tmp_path / "killed", tmp_path / "told.txt"
     words = room.words(out, room.preset(tmp_path, **changes))

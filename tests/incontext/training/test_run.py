@@ -79,9 +79,16 @@ def test_one_that_was_stopped_goes_on_to_the_same_weights(room: Room, finished: 
     assert again.found
 
 
+def test_batches_of_one_are_the_run_they_always_were() -> None:
+    one, more = (LoraTraining.model_validate(TRAIN | {"batch_items": items}) for items in (1, 2))
+    assert "batch_items" not in one.identity()
+    assert more.identity() == one.identity() | {"batch_items": 2}
+    assert LoraTraining(batch_items=3, accumulate=2, devices=2, nodes=2).step_items == 24
+
+
 @pytest.mark.slow
 def test_another_run_is_refused_and_other_places_are_not(room: Room, finished: Path) -> None:
-    for changes in ({"seed": 1}, {"first_frame_p": 0.5}, {"accumulate": 2}):
+    for changes in ({"seed": 1}, {"first_frame_p": 0.5}, {"accumulate": 2}, {"batch_items": 2}):
         with pytest.raises(WrongUse) as refused:
             train_lora(room.task(**changes), finished)
         assert refused.value.code == "training.other_run"
