@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from dubflow.errors import WrongUse
+from dubflow.incontext.adapter.lora import LoraSettings, add_lora
 from dubflow.incontext.backbone.text import TextFeatures, batched_text
 from dubflow.incontext.backbone.tiny import tiny_backbone
 from dubflow.incontext.backbone.video import video_tokens
+from dubflow.incontext.forward import forward
 from dubflow.incontext.training.data import PairData
 from dubflow.incontext.training.examples import Example, batch_of, example_of, loss_of
 from dubflow.incontext.training.latents import LatentSet
@@ -130,3 +132,11 @@ def test_batches_of_a_run_are_of_one_shape_and_of_the_plans_noise(room: Room) ->
     assert [len(batch.ids) for batch in loader] == [2] * 6
     singles = PairData(LatentSet(room.latents), BASE.geometry, LoraTraining.model_validate(TRAIN))
     assert all(len(batch.ids) == 1 for batch in singles.train_dataloader())
+
+
+def test_the_lora_that_training_begins_with_is_the_base(room: Room) -> None:
+    fresh = tiny_backbone().transformer
+    add_lora(fresh, LoraSettings(rank=4), seed=1)
+    one, two = (forward(net, example(room).tokens, example(room).text) for net in (BASE.transformer, fresh))
+    assert torch.equal(one.video, two.video)
+    assert torch.equal(one.audio, two.audio)
