@@ -42,6 +42,7 @@ from dubflow.training.memory import keep_freed_memory
 from dubflow.training.optimisation import adamw, warmup_and_cosine
 from dubflow.training.plan import BatchPlan
 from dubflow.training.resuming import CHECKPOINTS, found, told
+from dubflow.training.seeds import seed_of
 from dubflow.training.steps import clipped, count_batches, moved, must_be_finite
 
 WEIGHTS = "weights.safetensors"
@@ -112,6 +113,8 @@ class PartModule(lightning.LightningModule, Generic[Batch]):
         Raises:
             OurFault: ``training.loss_not_finite``.
         """
+        # Losses draw their noise from torch's own generator; ``index`` is the batch's number, also after going on.
+        torch.manual_seed(seed_of(self.part.settings.seed, "noise", index))
         with quick_attention(self.device):
             parts = self.part.loss(batch)
         must_be_finite(parts.total, parts.values, self.global_step, [])
