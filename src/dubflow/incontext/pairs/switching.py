@@ -91,9 +91,7 @@ class BaseClips:
         net, settings = self._backbone, self._settings
         said = [render(prompt, settings.form) for prompt in prompts]
         asked = encode_text(net, said, self._texts)
-        avoided = (
-            encode_text(net, [settings.negative_prompt] * len(said), self._texts) if settings.guidance != 1 else None
-        )
+        avoided = self._avoided(len(said)) if settings.guidance != 1 else None
         empty = self._empty(len(prompts), frames)
         everything = Remade(
             torch.ones(len(prompts), *empty.shape, dtype=torch.bool, device=net.device),
