@@ -25,6 +25,7 @@ from dubflow.incontext.flow.path import noised, velocity
 from dubflow.incontext.forward import forward
 from dubflow.incontext.masks import Block, Layout, MaskScheme
 from dubflow.incontext.pretraining.arrays import FPS
+from dubflow.incontext.pretraining.excerpts import Excerpt, excerpts
 from dubflow.incontext.pretraining.guide import guide_loss, letters_of, watched
 from dubflow.incontext.pretraining.latents import MaterialLatents
 from dubflow.incontext.pretraining.settings import Part, TransformerTraining
@@ -71,10 +72,11 @@ class JointMaterial:
         # Long clips count for as many as they are long, so that every batch costs about as much.
         self._plans = {
             part: BatchPlan(
-                [latents.length(place) for place in places],
+                lengths := [latents.length(place) for place in places],
                 batch_items=settings.batch_items,
                 batch_tokens=settings.batch_items * latents.shortest,
                 seed=seed_of(settings.seed, part) % 2**31,
+                kinds=lengths,  # clips of one length alone: none is cut, none padded
             )
             for part, places in self._places.items()
         }
@@ -85,7 +87,8 @@ class JointMaterial:
         phase = self.settings.phases[min(bisect.bisect_right(self._ends, step), len(self._ends) - 1)]
         part = phase.parts[number % len(phase.parts)]
         places = [self._places[part][one] for one in self._plans[part].batch(number)]
-        return self._of(places, [seed_of(self.settings.seed, number, place) for place in places], training=True)
+        seeds = [seed_of(self.settings.seed, number, place) for place in places]
+        return self._of(places, seeds, training=True, words=phase.words if part == "voices" else None)
 
     def held(self) -> list[JointBatch]:
         """Clips of people held out, one a batch."""
@@ -93,18 +96,25 @@ class JointMaterial:
         chosen = [place for places in self._held.values() for place in spread(places, each)]
         return [self._of([place], [seed_of("held", place)], training=False) for place in chosen]
 
-    def _of(self, places: Sequence[int], seeds: Sequence[int], *, training: bool) -> JointBatch:
+    def _of(
+        self, places: Sequence[int], seeds: Sequence[int], *, training: bool, words: int | None = None
+    ) -> JointBatch:
         sources = generators(list(seeds))
         clips = [self.latents[place] for place in places]
-        count = min(len(clip.audio) for clip in clips)
+        said = (
+            [Excerpt(clip.audio, clip.clip.prompt, clip.clip.words) for clip in clips]
+            if words is None
+            else excerpts(clips, words, sources)
+        )
+        count = min(len(one.audio) for one in said)
         prompts = []
-        for clip, source in zip(clips, sources, strict=True):
+        for one, source in zip(said, sources, strict=True):
             silent = bool(torch.rand((), generator=source) < self.settings.silent_prompt_p)
-            prompts.append("" if silent and training else clip.clip.prompt)
+            prompts.append("" if silent and training else one.prompt)
         pairs = [tokenized(self.backbone, prompt) for prompt in prompts]
         pictured = clips[0].video is not None
         video = torch.stack([self._video(clip.video, count) for clip in clips])
-        audio = torch.stack([clip.audio[:count].float() for clip in clips])
+        audio = torch.stack([one.audio[:count].float() for one in said])
         shape = (video.shape[2], video.shape[3], video.shape[4])
         rows = video_tokens(video)
         levels = [draw_levels([source], rows.shape[1], self.settings.levels) for source in sources]
@@ -128,7 +138,7 @@ class JointMaterial:
             weights=self._weights(video) if pictured else torch.zeros(rows.shape[:2]),
             pictured=torch.tensor(int(pictured)),
             letters=torch.stack(
-                [letters_of(clip.clip.words if said else (), count) for clip, said in zip(clips, prompts, strict=True)]
+                [letters_of(one.words if asked else (), count) for one, asked in zip(said, prompts, strict=True)]
             ),
         )
 

@@ -117,6 +117,9 @@ class Phase(Strict):
 
     steps: int = Field(ge=1)
     parts: tuple[Part, ...] = Field(min_length=1, description="Material of the batches, in turn.")
+    words: int | None = Field(
+        None, ge=1, description="Most words of an example of sound alone, cut out of its clip; None: whole clips."
+    )
 
 
 class TransformerTraining(PartTraining):
