@@ -86,6 +86,9 @@ def test_the_starter_is_fetched_served_and_ready_by_the_manifests_own_words(repo
     room.mkdir()
     folders = [one["mountPath"] for one in triton["volumeMounts"] if one["mountPath"] != "/dev/shm"]
     roots = sorted({"/etc/dubflow" if one.startswith("/etc/dubflow") else one for one in folders})
+    hidden = [one for one in roots if any(Path(our).is_relative_to(one) for our in (sys.prefix, repository))]
+    if hidden:
+        pytest.skip(f"this environment lies in {hidden[0]}, which the pod has for itself")
     words = ["unshare", "--mount", "--propagation", "private", "bash", str(SCRIPT), str(room), str(script), *roots]
     told = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
     said = told.stdout + told.stderr
