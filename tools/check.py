@@ -23,7 +23,8 @@ MEMORY = ROOT / ".venv" / "dubflow-tested.txt"
 
 def steps(quick: bool) -> list[tuple[str, list[str]]]:
     """What is run, in this order: cheap and telling first."""
-    pytest = [str(BIN / "pytest"), "-n", str(len(os.sched_getaffinity(0))), "--dist", "worksteal"]
+    # A file's tests one after the other: they share what they start, and slow ones kill and train.
+    pytest = [str(BIN / "pytest"), "-n", str(len(os.sched_getaffinity(0))), "--dist", "loadfile"]
     checks = [
         ("format", [str(BIN / "ruff"), "format", "--check", "-q"]),
         ("lint", [str(BIN / "ruff"), "check", "-q"]),
@@ -32,9 +33,7 @@ def steps(quick: bool) -> list[tuple[str, list[str]]]:
         ("quick tests", [*pytest, "-m", "not slow"]),
     ]
     if not quick:
-        # A file's tests one after the other: they kill and train, and share what they start.
-        slow = [str(BIN / "pytest"), "-n", pytest[2], "--dist", "loadfile"]
-        checks.append(("slow tests", [*slow, "-m", "slow", "--durations=5"]))
+        checks.append(("slow tests", [*pytest, "-m", "slow", "--durations=5"]))
     return checks
 
 
