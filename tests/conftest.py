@@ -35,6 +35,15 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 
 
 @pytest.fixture(scope="session")
+def template(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database of this version of MLflow; kept between test runs."""
+    pytest.importorskip("mlflow", reason="MLflow is not installed (extra tracking)")
+    from registry.databases import empty_database
+
+    return empty_database(Path(request.config.cache.mkdir("mlflow")), tmp_path_factory.mktemp("mlflow"))
+
+
+@pytest.fixture(scope="session")
 def repository() -> Path:
     """The root of this checkout."""
     return REPOSITORY

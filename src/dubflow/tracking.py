@@ -11,7 +11,8 @@ import io
 import json
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
@@ -33,6 +34,10 @@ class RunLog(Protocol):
 
     def artifact(self, path: Path, folder: str = "") -> None:
         """Keep a copy of a file under ``folder`` (relative, with slashes) of the run; one of that name is replaced."""
+
+
+Record = Callable[[Mapping[str, str]], AbstractContextManager[RunLog | None]]
+"""Opens a run's record, given the tags to find it by."""
 
 
 class FolderLog:

@@ -10,16 +10,8 @@ import pytest
 from dubflow.cli import main as program
 from dubflow.registry.package.manifest import CARD
 from dubflow.registry.tracking_store import DATABASE
-from registry.databases import empty_database
 from registry.packages import MODEL, card, packed, verdict_of, written
 from verbs import Answer
-
-
-@pytest.fixture(scope="session")
-def template(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database of this version of MLflow; kept between test runs."""
-    pytest.importorskip("mlflow", reason="MLflow is not installed (extra tracking)")
-    return empty_database(Path(request.config.cache.mkdir("mlflow")), tmp_path_factory.mktemp("mlflow"))
 
 
 @pytest.fixture

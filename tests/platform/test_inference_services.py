@@ -24,8 +24,8 @@ from dubflow.platform.inference_services import (
     version_annotations,
     with_version,
 )
+from dubflow.platform.preflight.custom_resources import strict
 from dubflow.serving.export import Exported
-from schemas import strict
 from serving.releasing import heard
 
 URI = "s3://models/dubber/3"

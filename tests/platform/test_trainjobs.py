@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dubflow.errors import OurFault
+from dubflow.platform.preflight.custom_resources import strict
 from dubflow.platform.steps.verbs import command_of
 from dubflow.platform.training_command import LAUNCHER_ENVIRONMENT, launcher_of, training_words
 from dubflow.platform.trainjobs import TrainJobSettings, job_name, run_train_job, train_job
-from schemas import strict
 
 WORDS = training_words("dubber", data="/d", codec="/c", out="/o", teacher="/t", steps=5, nodes=2, devices=4)
 

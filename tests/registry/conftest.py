@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dubflow.registry.tracking_store import DATABASE, client_of, store_of
-from registry.databases import empty_database
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -23,13 +22,6 @@ if TYPE_CHECKING:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that is down is not asked again, so that no test waits for it."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-
-
-@pytest.fixture(scope="session")
-def template(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database of this version of MLflow; kept between test runs."""
-    pytest.importorskip("mlflow", reason="MLflow is not installed (extra tracking)")
-    return empty_database(Path(request.config.cache.mkdir("mlflow")), tmp_path_factory.mktemp("mlflow"))
 
 
 @pytest.fixture

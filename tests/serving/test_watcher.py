@@ -18,17 +18,10 @@ from dubflow.serving.patience import WatchSettings
 from dubflow.serving.source import RegistrySource, Wanted
 from dubflow.serving.state import ServingState, read_state, write_state
 from dubflow.serving.watcher import MODELS, Watcher
-from registry.databases import empty_database
 from registry.packages import MODEL
 from serving.releasing import MemoryServer, Releases, export
 
 SETTINGS = WatchSettings(again_s=10, again_most_s=25, ahead=False)
-
-
-@pytest.fixture(scope="module")
-def template(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("mlflow", reason="MLflow is not installed (extra tracking)")
-    return empty_database(Path(request.config.cache.mkdir("mlflow")), tmp_path_factory.mktemp("mlflow"))
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dubflow.training.plan import BatchPlan, PlannedBatches
+from dubflow.training.plan import BatchPlan, PlannedBatches, spread
 
 lengths_of = st.lists(st.integers(1, 400), min_size=1, max_size=90)
 
@@ -93,3 +93,12 @@ def test_little_of_a_batch_is_padding() -> None:
     plan = BatchPlan(lengths.tolist(), 16)
     padded = sum(len(batch) * max(lengths[list(batch)]) for batch in epochs(plan, 1)[0])
     assert padded < 1.03 * lengths.sum()
+
+
+@given(st.integers(0, 40), st.integers(0, 50))
+def test_items_are_taken_from_all_over_each_once(length: int, count: int) -> None:
+    found = spread(range(length), count)
+    assert len(found) == len(set(found)) == min(length, count)
+    assert found == sorted(found)
+    if len(found) > 1:
+        assert (found[0], found[-1]) == (0, length - 1)

@@ -11,6 +11,7 @@ import typer
 
 from dubflow.cli.model_packages import TrustedKeys, say
 from dubflow.cli.output import DryRun, Json, emit, print_table
+from dubflow.cli.serving import State
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,10 +36,6 @@ Store = Annotated[str, typer.Argument(help="Where backups lie: a folder, file://
 Backup = Annotated[str, typer.Option("--backup", help="Id of a backup, or newest.")]
 Parts = Annotated[
     list[PartName] | None, typer.Option("--part", help="registry (MLflow and its files) or jobs (gateway); both.")
-]
-State = Annotated[
-    Path | None,
-    typer.Option("--state", envvar="DUBFLOW_GATEWAY_STATE", help="Folder of the server; `serve` in DUBFLOW_HOME."),
 ]
 
 

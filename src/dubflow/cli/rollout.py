@@ -11,6 +11,7 @@ import typer
 
 from dubflow.cli.model_packages import Licences, TrustedKeys, policy_of
 from dubflow.cli.output import DryRun, Json, emit, print_table
+from dubflow.cli.serving import State
 from dubflow.errors import ExitCode, WrongUse
 
 if TYPE_CHECKING:
@@ -32,10 +33,6 @@ class WhereName(StrEnum):
 
 
 Where = Annotated[WhereName, typer.Option(help="The server of this machine, or the cluster's InferenceService.")]
-State = Annotated[
-    Path | None,
-    typer.Option("--state", envvar="DUBFLOW_GATEWAY_STATE", help="Folder of the server; `serve` in DUBFLOW_HOME."),
-]
 Name = Annotated[str | None, typer.Option(help="Model in the registry; locally the one that the server follows.")]
 Registry = Annotated[
     str | None, typer.Option(help="MLflow's database or server, for a cluster; locally the server's own.")

@@ -10,6 +10,7 @@ import typer
 
 from dubflow.cli.model_packages import Licences, TrustedKeys, say
 from dubflow.cli.output import DryRun, Json, emit, print_table
+from dubflow.cli.serving import State
 from dubflow.errors import ExitCode, WrongUse
 
 if TYPE_CHECKING:
@@ -28,12 +29,6 @@ class ModeName(StrEnum):
     AUTO = "auto"
     TRITON = "triton"
     IN_PROCESS = "in-process"
-
-
-State = Annotated[
-    Path | None,
-    typer.Option("--state", envvar="DUBFLOW_GATEWAY_STATE", help="Folder of the server; `serve` in DUBFLOW_HOME."),
-]
 
 
 @app.callback()

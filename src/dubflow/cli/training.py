@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from dubflow.progress import Progress
-    from dubflow.tracking import RunLog
+    from dubflow.tracking import Record, RunLog
     from dubflow.training.resuming import Bring
 
 Out = Annotated[Path, typer.Option(help="Folder of the run; the same folder goes on. The result is its model/.")]
@@ -51,9 +51,7 @@ def mirrored_run(out: Path, uri: str | None, progress: Progress) -> Iterator[Bri
         yield mirror.bring
 
 
-def recorded(
-    track: str | None, experiment: str, out: Path, progress: Progress
-) -> Callable[[Mapping[str, str]], AbstractContextManager[RunLog | None]] | None:
+def recorded(track: str | None, experiment: str, out: Path, progress: Progress) -> Record | None:
     """What opens the run in MLflow."""
     if track == "none":
         return None

@@ -27,7 +27,7 @@ from dubflow.errors import DubflowError, OurFault, WrongUse
 from dubflow.serving.launcher import GRPC_HEADER
 from dubflow.serving.repository import FRONT
 from dubflow.serving.telling import QUESTION, Told
-from dubflow.serving.triton_engine import TritonEngine, end_client, typed_error
+from dubflow.serving.triton_engine import Answers, TritonEngine, end_client, ended_by, typed_error
 from dubflow.serving.wire import error_of, json_of
 
 ASK_S = 5.0
@@ -116,7 +116,7 @@ def ask(endpoint: str, key: str, within_s: float = ASK_S) -> Told:
         OurFault: ``serving.unavailable``, ``serving.deadline``, ``serving.not_loaded``, ``serving.no_key``,
             ``serving.incomplete``, ``serving.bad_packet`` where it is of another dubflow.
     """
-    answers: queue.SimpleQueue[tuple[Any, InferenceServerException | None]] = queue.SimpleQueue()
+    answers: Answers = queue.SimpleQueue()
     client = triton.InferenceServerClient(endpoint)
     try:
         headers = {GRPC_HEADER: key}
@@ -124,7 +124,7 @@ def ask(endpoint: str, key: str, within_s: float = ASK_S) -> Told:
         client.async_stream_infer(FRONT, _question(), enable_empty_final_response=True)
         return _told(answers, within_s)
     except InferenceServerException as error:
-        raise typed_error(error) from error
+        raise typed_error(ended_by(answers) or error) from error
     finally:
         end_client(client)
 
@@ -159,7 +159,7 @@ def _question() -> list[Any]:
     return [asked, voice]
 
 
-def _told(answers: queue.SimpleQueue[tuple[Any, InferenceServerException | None]], within_s: float) -> Told:
+def _told(answers: Answers, within_s: float) -> Told:
     until = time.monotonic() + within_s
     while True:
         try:

@@ -27,6 +27,9 @@ from dubflow.serving.repository import number_of
 from dubflow.serving.trace_context import new_request_id
 from dubflow.serving.wire import error_of, json_bytes, json_of
 
+Answers = queue.SimpleQueue[tuple[Any, InferenceServerException | None]]
+"""What came through a stream: a result or an error each."""
+
 _LOOK_S = 0.05
 _TRIES = 3
 _PAUSE_S = 0.5
@@ -134,7 +137,7 @@ class _Call:
 
     def __init__(self, grpc: str, headers: dict[str, str], deadline_s: float) -> None:
         self._grpc, self._headers, self._deadline_s = grpc, headers, deadline_s
-        self._answers: queue.SimpleQueue[tuple[Any, InferenceServerException | None]] = queue.SimpleQueue()
+        self._answers: Answers = queue.SimpleQueue()
 
     def dub(self, model: str, version: int, job: Job, watch: Watch) -> list[SpokenSegment]:
         check_stopped(watch)
@@ -150,21 +153,12 @@ class _Call:
             )
             return self._spoken(job, watch)
         except InferenceServerException as error:
-            raise typed_error(self._told() or error) from error
+            raise typed_error(ended_by(self._answers) or error) from error
         finally:
             end_client(client)
 
     def _heard(self, result: Any, error: InferenceServerException | None) -> None:
         self._answers.put((result, error))
-
-    def _told(self) -> InferenceServerException | None:
-        """The error that ended the stream: a client that sends afterwards is told only that it has ended."""
-        with contextlib.suppress(queue.Empty):
-            while True:
-                _, error = self._answers.get(timeout=_LOOK_S)
-                if error is not None:
-                    return error
-        return None
 
     def _spoken(self, job: Job, watch: Watch) -> list[SpokenSegment]:
         spoken: dict[int, SpokenSegment] = {}
@@ -233,6 +227,16 @@ class _One:
 
     def stopped(self) -> bool:
         return self.whole.stopped()
+
+
+def ended_by(answers: Answers) -> InferenceServerException | None:
+    """The error that ended the stream: a client that sends afterwards is told only that it has ended."""
+    with contextlib.suppress(queue.Empty):
+        while True:
+            _, error = answers.get(timeout=_LOOK_S)
+            if error is not None:
+                return error
+    return None
 
 
 def end_client(client: Any) -> None:

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from torch.utils.data import Sampler
 
 _POOL = 32
+Item = TypeVar("Item")
 
 
 @dataclass
@@ -98,3 +100,10 @@ class PlannedBatches(Sampler[tuple[int, tuple[int, ...]]]):
         for turn in range(self.start, self.total):
             number = turn * self.world + self.rank
             yield number, self.plan.batch(number)
+
+
+def spread(items: Sequence[Item], count: int) -> list[Item]:
+    """``count`` of ``items`` from all over them, the first and the last among them; all where there are no more."""
+    if not items:
+        return []
+    return [items[place] for place in np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)]

@@ -21,7 +21,6 @@ from dubflow.platform.backup.settings import PARTS, sources
 from dubflow.registry.models import open_registry
 from dubflow.registry.tracking_store import DATABASE
 from dubflow.storage import Objects
-from registry.databases import empty_database
 from registry.packages import MODEL
 
 pytestmark = pytest.mark.slow
@@ -40,10 +39,8 @@ class Copied:
 
 
 @pytest.fixture(scope="module")
-def copied(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Copied:
-    pytest.importorskip("mlflow", reason="MLflow is not installed (extra tracking)")
+def copied(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Copied:
     folder = tmp_path_factory.mktemp("deployment")
-    template = empty_database(Path(request.config.cache.mkdir("mlflow")), folder)
     with pytest.MonkeyPatch.context() as patch:
         return Copied(folder, patch, template)
 

@@ -10,7 +10,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from dubflow.platform.monitoring.documents import PROMETHEUS_RULE, RULES, documents, prometheus_rule, there, write
-from schemas import strict
+from dubflow.platform.preflight.custom_resources import strict
 
 
 def test_everything_generated_is_committed_and_nothing_else(repository: Path) -> None:

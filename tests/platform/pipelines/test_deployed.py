@@ -20,7 +20,6 @@ from dubflow.serving.environment import why_not
 from dubflow.serving.options import ServeOptions, Tuning
 from dubflow.serving.patience import WatchSettings
 from last_steps import last_steps
-from registry.databases import empty_database
 from starters import NAME, starter_package
 
 pytestmark = [
@@ -31,13 +30,13 @@ WITHIN_S = 240.0
 
 
 def test_what_was_promoted_is_exported_and_served(
-    request: pytest.FixtureRequest, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    template: Path, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = tmp_path / "key"
     public = generate_key(key)
     database = tmp_path / "home" / DATABASE
     database.parent.mkdir()
-    shutil.copyfile(empty_database(Path(request.config.cache.mkdir("mlflow")), tmp_path), database)
+    shutil.copyfile(template, database)
     address = f"sqlite:///{database}"
     registry = open_registry(address, lambda _: None)
     package = starter_package(tmp_path, key, 1, 0.0)

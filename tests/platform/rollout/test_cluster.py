@@ -13,6 +13,7 @@ import pytest
 import fake_kubernetes
 from dubflow.errors import BadInput, OurFault, WrongUse
 from dubflow.platform.inference_services import DeploySettings, inference_service, source_of
+from dubflow.platform.preflight.custom_resources import strict
 from dubflow.platform.rollout import cluster as cluster_place
 from dubflow.platform.rollout.cluster import ClusterPlace, endpoint
 from dubflow.platform.rollout.kubernetes import ClusterSettings, Services, services_of
@@ -24,7 +25,6 @@ from dubflow.serving.repository import Installed
 from dubflow.serving.telling import Told
 from fake_kubernetes import FakeKubernetes
 from rollouts import contest, counted, pairs
-from schemas import strict
 from serving.releasing import heard
 
 OLD, NEW = "s3://models/dubber/1", "s3://models/dubber/2"

@@ -27,7 +27,6 @@ from dubflow.serving.options import ServeOptions, Tuning
 from dubflow.serving.patience import WatchSettings
 from dubflow.serving.repository import installed_versions
 from dubflow.serving.state import read_state
-from registry.databases import empty_database
 from starters import NAME, starter_package
 
 pytestmark = [
@@ -40,13 +39,13 @@ POLICY = RolloutPolicy(dubs=(8, 8), rounds=500, alpha=0.2)
 
 
 def test_a_bad_version_is_sent_back_by_what_it_says(
-    request: pytest.FixtureRequest, tmp_path: Path, record_property: Callable[[str, object], None]
+    template: Path, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     key = tmp_path / "key"
     public = generate_key(key)
     database = tmp_path / "home" / DATABASE
     database.parent.mkdir()
-    shutil.copyfile(empty_database(Path(request.config.cache.mkdir("mlflow")), tmp_path), database)
+    shutil.copyfile(template, database)
     registry = open_registry(f"sqlite:///{database}", lambda _: None)
     for number, noise in ((1, 0.0), (2, 0.3)):
         package = starter_package(tmp_path, key, number, noise)

@@ -16,8 +16,8 @@ A run's folder:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from dubflow.diflow.training.settings import TtsTraining
 from dubflow.diflow.training.task import Task, adopted, begun, sized
 from dubflow.errors import BadInput
 from dubflow.progress import Progress, Silent
-from dubflow.tracking import METRICS, RunLog, write_curves
+from dubflow.tracking import METRICS, Record, write_curves
 from dubflow.training.checkpoints import latest_checkpoint, step_of
 from dubflow.training.claims import claim, training_alone
 from dubflow.training.processes import process_rank
@@ -72,10 +72,6 @@ class TrainReport:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self) | {"model": str(self.model)}
-
-
-Record = Callable[[Mapping[str, str]], AbstractContextManager[RunLog | None]]
-"""Opens a run's record, given the tags to find it by."""
 
 
 def train(

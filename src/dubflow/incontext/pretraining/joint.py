@@ -29,10 +29,9 @@ from dubflow.incontext.pretraining.excerpts import Excerpt, excerpts
 from dubflow.incontext.pretraining.guide import guide_loss, letters_of, watched
 from dubflow.incontext.pretraining.latents import MaterialLatents
 from dubflow.incontext.pretraining.settings import Part, TransformerTraining
-from dubflow.incontext.pretraining.sound import spread
 from dubflow.incontext.tokens import ContextTokens
 from dubflow.incontext.training.loss import LossParts, masked_error
-from dubflow.training.plan import BatchPlan
+from dubflow.training.plan import BatchPlan, spread
 from dubflow.training.seeds import generators, seed_of
 
 _FULL_CHANGE = 0.5
@@ -106,7 +105,7 @@ class JointMaterial:
             if words is None
             else excerpts(clips, words, sources)
         )
-        count = min(len(one.audio) for one in said)
+        count = len(said[0].audio)
         prompts = []
         for one, source in zip(said, sources, strict=True):
             silent = bool(torch.rand((), generator=source) < self.settings.silent_prompt_p)
@@ -114,7 +113,7 @@ class JointMaterial:
         pairs = [tokenized(self.backbone, prompt) for prompt in prompts]
         pictured = clips[0].video is not None
         video = torch.stack([self._video(clip.video, count) for clip in clips])
-        audio = torch.stack([one.audio[:count].float() for one in said])
+        audio = torch.stack([one.audio.float() for one in said])
         shape = (video.shape[2], video.shape[3], video.shape[4])
         rows = video_tokens(video)
         levels = [draw_levels([source], rows.shape[1], self.settings.levels) for source in sources]

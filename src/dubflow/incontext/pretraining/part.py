@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -33,21 +33,19 @@ from dubflow.atomic import atomic_file
 from dubflow.incontext.pretraining.settings import PartTraining
 from dubflow.incontext.training.loss import LossParts
 from dubflow.progress import Progress, Silent
-from dubflow.tracking import METRICS, FolderLog, Logs, RunLog, write_curves
+from dubflow.tracking import METRICS, FolderLog, Logs, Record, RunLog, write_curves
 from dubflow.training.attention import quick_attention
 from dubflow.training.callbacks import Checkpoints, EveryStep, Logging, at_rest, ctrl_c_is_itself, spelled
 from dubflow.training.claims import claim, flat, training_alone
 from dubflow.training.devices import determinism_as_it_was, trainer
 from dubflow.training.memory import keep_freed_memory
 from dubflow.training.optimisation import adamw, warmup_and_cosine
-from dubflow.training.plan import BatchPlan
 from dubflow.training.resuming import CHECKPOINTS, found, told
 from dubflow.training.seeds import seed_of
 from dubflow.training.steps import clipped, count_batches, moved, must_be_finite
 
 WEIGHTS = "weights.safetensors"
 Batch = TypeVar("Batch")
-Record = Callable[[Mapping[str, str]], AbstractContextManager[RunLog | None]]
 
 
 class Material(Protocol[Batch]):
@@ -67,7 +65,7 @@ class Part(Generic[Batch]):
     Attributes:
         name: of the part and its folder. networks: what learns, by the names of the base's parts.
         loss: of a batch; when not training, without noise of its own. identity: beside the settings, what the run
-            hangs on, as JSON.
+            hangs on, as JSON. finish: what is measured of the trained networks and stored with their weights.
     """
 
     name: str
@@ -76,6 +74,7 @@ class Part(Generic[Batch]):
     material: Material[Batch]
     settings: PartTraining
     identity: Mapping[str, Any]
+    finish: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -156,11 +155,8 @@ def rate_share(step: int, settings: PartTraining) -> float:
 
 
 class _Numbered(Dataset[Batch]):
-    def __init__(self, material: Material[Batch], start: int, total: int) -> None:
-        self.material, self.start, self.total = material, start, total
-
-    def __len__(self) -> int:
-        return self.total
+    def __init__(self, material: Material[Batch]) -> None:
+        self.material = material
 
     def __getitem__(self, number: int) -> Batch:
         return self.material.batch(number)
@@ -230,6 +226,9 @@ def train_part(
         with nullcontext() if record is None else record(tags) as log:
             begun, held = _fit(part, out, identity, log, progress)
             write_curves(out / "logs" / METRICS, out / "curves")
+            for network in part.networks.values():
+                network.eval()
+            part.finish()
             with atomic_file(out / WEIGHTS) as written:
                 save_file(weights_of(part.networks), written)
     return replace(report, resumed_at=begun, found=False, wall_s=time.monotonic() - started, held=held)
@@ -252,12 +251,10 @@ def _fit(
     with determinism_as_it_was():
         runner = trainer(settings, out, callbacks)
         begun = told(checkpoint, settings.steps, progress)
-        total = settings.steps * settings.accumulate
-        start = begun * settings.accumulate
         loader: DataLoader[Any] = DataLoader(
-            _Numbered(part.material, start, total),
+            _Numbered(part.material),
             batch_size=None,
-            sampler=_FromStart(start, total),
+            sampler=_FromStart(begun * settings.accumulate, settings.steps * settings.accumulate),
             num_workers=settings.loader_workers,
         )
         with ctrl_c_is_itself():
@@ -280,8 +277,3 @@ def put_weights(networks: Mapping[str, nn.Module], weights: Mapping[str, Tensor]
         own = {name.removeprefix(f"{place}."): value for name, value in weights.items() if name.startswith(f"{place}.")}
         network.load_state_dict(own)
         network.eval()
-
-
-def planned(lengths: list[int], items: int, seed: int) -> BatchPlan:
-    """Batches of ``items`` clips of similar lengths."""
-    return BatchPlan(lengths, batch_items=items, seed=seed)

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from dubflow.incontext.pretraining.arrays import MaterialArrays
 from dubflow.incontext.pretraining.settings import VideoVaeTraining
-from dubflow.incontext.pretraining.sound import split_places, spread
+from dubflow.incontext.pretraining.sound import split_places
 from dubflow.incontext.training.loss import LossParts
-from dubflow.training.plan import BatchPlan
+from dubflow.training.plan import BatchPlan, spread
 from dubflow.training.seeds import seed_of
 
 _FULL_MOTION = 0.25

@@ -17,7 +17,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from dubflow.incontext.pretraining.initial import keep_variance
 from dubflow.incontext.pretraining.joint import JointLoss, JointMaterial, trained
 from dubflow.incontext.pretraining.latents import make_latents
 from dubflow.incontext.pretraining.material import make_material, read_material
-from dubflow.incontext.pretraining.part import Part, PartReport, Record, train_part
+from dubflow.incontext.pretraining.part import Part, PartReport, train_part
 from dubflow.incontext.pretraining.picture import PictureMaterial, set_video_statistics, video_vae_loss
 from dubflow.incontext.pretraining.settings import (
     AudioVaeTraining,
@@ -50,6 +50,7 @@ from dubflow.incontext.pretraining.settings import (
 from dubflow.incontext.pretraining.sound import SoundMaterial, VocoderLoss, audio_vae_loss, set_audio_statistics
 from dubflow.progress import Progress
 from dubflow.talkers.render import LICENCE
+from dubflow.tracking import Record
 
 MODEL = "model"
 CARD, LINEAGE = "card.md", "lineage.json"
@@ -147,7 +148,7 @@ class _Run:
     record: Record | None
 
     def sound(self) -> PartReport:
-        """The autoencoder of sound; its statistics are measured once it is finished."""
+        """The autoencoder of sound; its statistics are measured at the end and stored with it."""
         settings, vae, geometry = self.preset.audio_vae, self.backbone.audio_vae, self.backbone.geometry
         frames = (settings.tokens - 1) * geometry.audio_temporal + 1
         material = SoundMaterial(self.arrays, geometry, settings, frames, geometry.sample_rate)
@@ -158,10 +159,9 @@ class _Run:
             material,
             settings,
             self._identity("audio_vae"),
+            lambda: set_audio_statistics(vae, material),
         )
-        report = self._train(part)
-        set_audio_statistics(vae, material)
-        return report
+        return self._train(part)
 
     def vocoder(self) -> PartReport:
         """The vocoder, on spectrograms of which the autoencoder has decoded a share."""
@@ -172,7 +172,7 @@ class _Run:
         return self._train(Part("vocoder", {"vocoder": self.backbone.vocoder}, loss, material, settings, identity))
 
     def picture(self) -> PartReport:
-        """The autoencoder of pictures; its statistics are measured once it is finished."""
+        """The autoencoder of pictures; its statistics are measured at the end and stored with it."""
         settings, vae = self.preset.video_vae, self.backbone.video_vae
         material = PictureMaterial(self.arrays, settings)
         part = Part(
@@ -182,10 +182,9 @@ class _Run:
             material,
             settings,
             self._identity("video_vae"),
+            lambda: set_video_statistics(vae, material),
         )
-        report = self._train(part)
-        set_video_statistics(vae, material)
-        return report
+        return self._train(part)
 
     def transformer(self) -> PartReport:
         """The transformer with what reads prompts for it."""
@@ -220,7 +219,6 @@ def _write_model(
     preset: BasePreset, backbone: Backbone, folder: Path, parts: tuple[PartReport, ...], command: str
 ) -> None:
     """The base as a folder that appears whole, with its card and its lineage."""
-    from dataclasses import replace
 
     def beside(part: Path) -> None:
         write_text(part / CARD, card(preset, backbone, parts, command))

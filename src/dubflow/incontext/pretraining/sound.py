@@ -15,30 +15,21 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from dubflow.incontext.backbone.audio import audio_tokens
 from dubflow.incontext.backbone.geometry import Geometry
-from dubflow.incontext.backbone.mel import TRANSFORM, log_mel
+from dubflow.incontext.backbone.mel import log_mel
 from dubflow.incontext.pretraining.arrays import MaterialArrays
 from dubflow.incontext.pretraining.settings import AudioVaeTraining, VocoderTraining
 from dubflow.incontext.training.loss import LossParts
-from dubflow.training.plan import BatchPlan
+from dubflow.training.plan import BatchPlan, spread
 from dubflow.training.seeds import seed_of
 
 CHANNELS = 2
 _MARGIN_FRAMES = 4
 """More than half a transform."""
 _QUIET = 1e-3
-
-
-def mel_of(sound: NDArray[np.int16], geometry: Geometry) -> Tensor:
-    """Log-mel spectrogram ``[frames, bins]`` of a whole clip, as many frames as its audio tokens stand for."""
-    tokens = len(sound) * 25 // geometry.sample_rate
-    samples = torch.from_numpy(sound.astype(np.float32) / 32767)
-    if len(samples) < TRANSFORM:
-        samples = nn.functional.pad(samples, (0, TRANSFORM - len(samples)))
-    return log_mel(samples, geometry)[: (tokens - 1) * geometry.audio_temporal + 1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,13 +105,6 @@ def split_places(arrays: MaterialArrays) -> tuple[list[int], list[int]]:
     """Places of clips to train on, and of those held out."""
     held = [place for place, clip in enumerate(arrays.clips) if clip.held]
     return [place for place, clip in enumerate(arrays.clips) if not clip.held], held
-
-
-def spread(places: Sequence[int], count: int) -> list[int]:
-    """``count`` of ``places`` from all over them."""
-    if not places:
-        return []
-    return [places[one] for one in np.linspace(0, len(places) - 1, min(count, len(places))).round().astype(int)]
 
 
 def audio_vae_loss(vae: Any, batch: Spectrograms, settings: AudioVaeTraining) -> LossParts:

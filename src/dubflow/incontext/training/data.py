@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import lightning
-import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
 from dubflow.errors import BadInput
@@ -14,7 +13,7 @@ from dubflow.incontext.backbone.geometry import Geometry
 from dubflow.incontext.training.examples import Example, batch_of, example_of
 from dubflow.incontext.training.latents import LatentSet
 from dubflow.incontext.training.settings import LoraTraining
-from dubflow.training.plan import BatchPlan, PlannedBatches
+from dubflow.training.plan import BatchPlan, PlannedBatches, spread
 from dubflow.training.seeds import generators, seed_of
 
 Asked = tuple[int, tuple[int, ...]]
@@ -82,18 +81,13 @@ class PairData(lightning.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Pairs from all over the split val, the same at every validation."""
-        batches: list[Asked] = [(0, (place,)) for place in self._spread(self.settings.validate_pairs)]
+        batches: list[Asked] = [(0, (place,)) for place in spread(range(len(self.held)), self.settings.validate_pairs)]
         return self._loader(_Held(self.latents, self.held, self.geometry, self.settings), batches)
 
     def dubbed(self) -> tuple[str, ...]:
         """Pairs of the split val that are dubbed at every validation."""
-        return tuple(self.held[place] for place in self._spread(self.settings.validate_dubs))
+        return tuple(spread(self.held, self.settings.validate_dubs))
 
     def _loader(self, pairs: _Pairs, batches: PlannedBatches | list[Asked]) -> DataLoader[Any]:
         workers = self.settings.loader_workers
         return DataLoader(pairs, batch_size=None, sampler=batches, num_workers=workers, persistent_workers=False)
-
-    def _spread(self, count: int) -> list[int]:
-        """Places all over the split, so that many speakers are among them."""
-        held = len(self.held)
-        return np.linspace(0, held - 1, min(count, held)).round().astype(int).tolist() if held else []

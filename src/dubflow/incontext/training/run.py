@@ -17,8 +17,7 @@ A run's folder:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -37,7 +36,7 @@ from dubflow.incontext.training.result import LoraResult, Validation
 from dubflow.incontext.training.task import LoraTask, write_result
 from dubflow.incontext.training.validation import dub_pairs, held_loss, write_dubs
 from dubflow.progress import Progress, Silent
-from dubflow.tracking import METRICS, FolderLog, Logs, RunLog, write_curves
+from dubflow.tracking import METRICS, FolderLog, Logs, Record, RunLog, write_curves
 from dubflow.training.callbacks import Checkpoints, Logging, ctrl_c_is_itself, spelled
 from dubflow.training.checkpoints import latest_checkpoint, step_of
 from dubflow.training.claims import claim, flat, training_alone
@@ -48,9 +47,6 @@ from dubflow.training.resuming import CHECKPOINTS, Bring, agreed, found, told
 from dubflow.training.sharding import is_sharded
 
 MODEL = "model"
-
-Record = Callable[[Mapping[str, str]], AbstractContextManager[RunLog | None]]
-"""Opens a run's record, given the tags to find it by."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dubflow.judging.card.rows import ClipScore, Metric
 from dubflow.judging.page.exhibit import ClipMedia
 from dubflow.judging.page.markup import Markup, element, join
 from dubflow.judging.page.sides import Side
-from dubflow.judging.page.words import figure, key, table, titled, untrusted
+from dubflow.judging.page.words import figure, key, search_box, table, titled, untrusted
 
 
 def clips_section(sides: Sequence[Side], metrics: Sequence[Metric], media: Mapping[str, ClipMedia]) -> Markup:
@@ -22,14 +22,7 @@ def clips_section(sides: Sequence[Side], metrics: Sequence[Metric], media: Mappi
         element("h2", "Every clip"),
         key(len(sides) > 1),
         element("p", f"{others} clips of the champion's card have no row here.", class_="warning") if others else None,
-        element(
-            "div",
-            element("label", "Search clips", for_="search"),
-            element("input", type="search", id="search", autocomplete="off", placeholder="name, word, tag or status"),
-            element("span", id="found", role="status", class_="soft"),
-            class_="search",
-            hidden=True,  # until the script that answers it runs
-        ),
+        search_box("clips", "name, word, tag or status"),
         table(
             "Every clip, all metrics",
             ["Clip", "Said", "Tags", "Status", *(titled(metric) for metric in measured)],

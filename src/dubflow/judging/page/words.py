@@ -89,6 +89,18 @@ def plain_list(facts: Sequence[tuple[str, Markup | str]]) -> Markup:
     return element("dl", [join(element("dt", untrusted(k)), element("dd", v)) for k, v in facts], class_="plain")
 
 
+def search_box(what: str, placeholder: str) -> Markup:
+    """A field that searches the table below it; hidden until the script that answers it runs."""
+    return element(
+        "div",
+        element("label", f"Search {what}", for_="search"),
+        element("input", type="search", id="search", autocomplete="off", placeholder=placeholder),
+        element("span", id="found", role="status", class_="soft"),
+        class_="search",
+        hidden=True,
+    )
+
+
 def table(
     caption: str, heads: Sequence[Markup | str], rows: Sequence[Markup], *, tall: bool = False, name: str | None = None
 ) -> Markup:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from dubflow.incontext.pairs.manifest import PairRow
 from dubflow.incontext.pairs.quality.verdicts import reason_of
+from dubflow.training.plan import spread
 
 _ORDER = "qd"
 
@@ -19,7 +18,6 @@ def chosen(rows: Sequence[PairRow], count: int) -> list[PairRow]:
     take turns by their first reason, so that a rare reason is seen beside a common one.
     """
     kept = sorted((row for row in rows if not row.rejected), key=lambda row: (row.qc.get(_ORDER, -1.0), row.id))
-    places = np.unique(np.linspace(0, len(kept) - 1, min(count, len(kept))).round().astype(int)) if kept else []
     by_reason: dict[str, list[PairRow]] = {}
     for row in rows:
         if row.rejected:
@@ -29,4 +27,4 @@ def chosen(rows: Sequence[PairRow], count: int) -> list[PairRow]:
     while len(refused) < count and any(len(group) > turn for group in by_reason.values()):
         refused += [group[turn] for _, group in sorted(by_reason.items()) if len(group) > turn]
         turn += 1
-    return [kept[int(place)] for place in places] + refused[:count]
+    return spread(kept, count) + refused[:count]

@@ -11,7 +11,7 @@ from dubflow.incontext.pairs.manifest import PairManifest, PairRow
 from dubflow.incontext.pairs.quality.figures import FIGURES
 from dubflow.incontext.pairs.quality.verdicts import reason_of
 from dubflow.judging.page.markup import Markup, element, join
-from dubflow.judging.page.words import DIRECTIONS, figure, plain_list, table, untrusted
+from dubflow.judging.page.words import DIRECTIONS, figure, plain_list, search_box, table, untrusted
 from dubflow.platform.pair_page.histogram import histogram
 
 REASONS: Mapping[str, str] = {
@@ -125,14 +125,7 @@ def pairs_section(rows: Sequence[PairRow]) -> Markup:
     return element(
         "section",
         element("h2", "Every pair"),
-        element(
-            "div",
-            element("label", "Search pairs", for_="search"),
-            element("input", type="search", id="search", autocomplete="off", placeholder="name, word or reason"),
-            element("span", id="found", role="status", class_="soft"),
-            class_="search",
-            hidden=True,  # until the script that answers it runs
-        ),
+        search_box("pairs", "name, word or reason"),
         table("Every pair, all figures", heads, [_line(row, names) for row in rows], tall=True, name="clip-table"),
         id="pairs",
     )
