@@ -28,6 +28,7 @@ def words(room: Room, *more: str | Path) -> list[str | Path]:
             "--nfe", "2", *more]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_text_becomes_a_dubbed_clip(room: Room, answer: Answer, tmp_path: Path) -> None:
     document = answer(*words(room, "--text", "bin blue at f two now", "--out", tmp_path / "o.mp4"))
     (result,) = document["results"]

@@ -44,6 +44,7 @@ def theirs(room: Room, asked: Path, tmp_path_factory: pytest.TempPathFactory) ->
 FEW = ("--only", "time,success,fid", "--workers", "1")
 
 
+@pytest.mark.slow
 def test_a_model_on_a_benchmark(room: Room, asked: Path, answer: Answer, tmp_path: Path) -> None:
     words = ["evaluate", room.model, "--benchmark", asked, "--out", tmp_path / "card", "--nfe", "1", *FEW]
     document = answer(*words)

@@ -25,6 +25,7 @@ def home(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     return tmp_path
 
 
+@pytest.mark.slow
 def test_from_packages_to_champion_and_back(home: Path, answer: Answer, capsys: pytest.CaptureFixture[str]) -> None:
     made = answer("models", "key", home / "key")
     assert Path(made["public"]).is_file()
@@ -82,6 +83,7 @@ def test_people_read_tables(
         assert all(word in said for word in expected), said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "exit_code", "code"),
     [

@@ -130,6 +130,7 @@ def test_the_stages_stand_in_the_order_of_the_work(checkout: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_metrics_are_compared_and_curves_are_drawn(checkout: Path) -> None:
     """What the stages leave, written as they write it, is what dvc reads: between commits, and as pages."""
     for tier, groups in (("standard", ("standard",)), ("challenging", ("profile", "occluded"))):

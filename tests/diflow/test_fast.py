@@ -77,6 +77,7 @@ def test_in_double_precision_the_two_agree_to_rounding(precise, make_batch) -> N
         torch.testing.assert_close(precise.bound(context).begin(t)(0, b.noisy, revealed), wanted, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["exact", "euler"])
 @given(seed=st.integers(0, 2**32), steps=st.sampled_from([1, 2, 5, 16]))
 @settings(max_examples=8, deadline=None)

@@ -177,6 +177,7 @@ def test_the_remake_command_is_read_back(tool: ModuleType) -> None:
         assert tool.recipe_of(recipe.remake()) == recipe
 
 
+@pytest.mark.slow
 def test_packing_rounds_the_weights_and_rewrites_the_command(
     tool: ModuleType, runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,6 +35,7 @@ def store(room: Room, folder: Path, stage: str = "dubber", **options: Any) -> No
     save_model(folder, network, facts, card="# A card\n\n\n", lineage={"a": [1]}, codec=room.codec, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["tts", "dubber"])
 def test_comes_back_as_it_was(room: Room, tmp_path: Path, stage: str) -> None:
     store(room, tmp_path / "m", stage)

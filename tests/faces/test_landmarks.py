@@ -42,6 +42,7 @@ def drawn_clip(frames: int, size: int, person: int, **still: float) -> tuple[np.
     return np.stack([painter.paint(pose, background) for pose in poses]), poses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "person"), [(128, 0), (192, 3)])
 def test_the_measured_mouth_follows_the_drawn_one_without_lag(size: int, person: int) -> None:
     frames, poses = drawn_clip(66, size, person)

@@ -22,6 +22,7 @@ def encoder() -> Ge2eSpeaker:
     return Ge2eSpeaker()
 
 
+@pytest.mark.slow
 def test_a_voice_is_itself_whatever_it_says(encoder: Ge2eSpeaker, synthesizer: EspeakSynthesizer) -> None:
     first, second = (
         [

@@ -132,6 +132,7 @@ def test_dnsmos_hears_noise_and_not_level(dnsmos: Dnsmos, speech: np.ndarray, no
     assert beyond_full_scale.overall == pytest.approx(clean.overall, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_dnsmos_as_it_is(dnsmos: Dnsmos, speech: np.ndarray) -> None:
     soft = np.float32(0.5 / np.abs(speech).max()) * speech
     assert dnsmos.judge(soft, "as_is").overall != dnsmos.judge(np.float32(0.01) * soft, "as_is").overall

@@ -35,6 +35,8 @@ from dubflow.talkers.scenes import FRAME_RATE, plan_corpus
 from dubflow.talkers.scripts import GridCommand, Script
 from dubflow.talkers.settings import TalkerSettings
 
+pytestmark = pytest.mark.slow
+
 SMALL = BenchmarkSettings(standard_items=6, challenging_items=10, people=3, size=64, languages=("en", "fr"))
 
 

@@ -64,6 +64,7 @@ def stored(whole: TrainReport, folder: Path, address: str, *steps: int) -> Stora
     return storage
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_in_another_folder_from_what_was_stored(
     room: Room, whole: TrainReport, tmp_path: Path, uri: Uri
 ) -> None:

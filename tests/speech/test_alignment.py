@@ -236,6 +236,7 @@ def test_bad_audio_is_refused(aligner: EnglishAligner, wave: np.ndarray) -> None
     assert caught.value.code == "speech.bad_waveform"
 
 
+@pytest.mark.slow
 def test_a_lost_process_is_a_typed_error(aligner: EnglishAligner) -> None:
     wave = np.random.default_rng(0).normal(0, 0.1, 16000)
     with EnglishAligner() as fresh:

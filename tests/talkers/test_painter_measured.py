@@ -74,6 +74,7 @@ def check_speech(seed: int, size: int, frames: int, light: Light | None = None) 
     assert np.corrcoef(asked_width, mouth_width(track.landmarks)[found])[0, 1] >= 0.85
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "size"), [(0, 256), (6, 128)])
 def test_speech_is_found_and_its_opening_measured(seed, size):
     check_speech(seed, size, 60)

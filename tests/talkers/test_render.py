@@ -29,6 +29,8 @@ from dubflow.talkers.render import RenderReport, render_corpus
 from dubflow.talkers.scenes import plan_corpus
 from dubflow.talkers.settings import TalkerSettings
 
+pytestmark = pytest.mark.slow
+
 EVERY_KIND = TalkerSettings(
     size=64,
     mix={

@@ -78,6 +78,7 @@ def test_a_linear_layer_reads_the_opening_of_a_mouth_it_never_saw(drawn: dict[st
     assert min(scores) > 0.6, scores
 
 
+@pytest.mark.slow
 def test_lip_features_carry_opening_and_width_face_features_the_turn_of_the_head_and_the_brows(
     drawn: dict[str, np.ndarray],
 ) -> None:

@@ -83,6 +83,7 @@ def folder(oldest: Backbone, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_folder_and_checkpoint_give_the_same_outputs(backbone: Backbone, tmp_path: Path) -> None:
     save_backbone(backbone, tmp_path / "folder", shard_bytes=100_000)
     assert len(list((tmp_path / "folder" / "transformer").glob("*.safetensors"))) > 1

@@ -41,6 +41,7 @@ def _step(backbone: Backbone) -> tuple[torch.Tensor, np.ndarray]:
     return video, decode_video(backbone, latents)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("offload", ["none", "part", "block", "layer"])
 def test_offload_changes_nothing(oldest: Backbone, offload: Literal["none", "part", "block", "layer"]) -> None:
     expected, shown = _step(oldest)

@@ -165,6 +165,7 @@ def test_masks_of_another_shape_and_guidance_without_text_are_refused() -> None:
         assert refused.value.code in ("incontext.token_shape", "incontext.no_guidance_text")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("definition", "threshold", "reaches"), [("fine", 0.0, False), ("fine", 0.1, False), ("naive", 0.1, True)]
 )

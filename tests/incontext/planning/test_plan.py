@@ -74,6 +74,7 @@ def test_weights_gradients_and_the_optimiser_are_exact(counted: Counted) -> None
     assert not [p for name, p in base.transformer.named_parameters() if p.grad is not None and "lora" not in name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("version", "dtype"), [("2.0", torch.float32), ("2.3", torch.float32), ("2.0", torch.bfloat16)]
 )

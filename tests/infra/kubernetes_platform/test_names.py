@@ -34,6 +34,7 @@ def step(manifests: Manifests, monkeypatch: pytest.MonkeyPatch) -> Manifests:
     return manifests
 
 
+@pytest.mark.slow
 def test_a_step_gets_every_setting_that_the_cluster_gives_and_each_is_one(manifests: Manifests) -> None:
     given = set(values_of(manifests, place.SETTINGS, TRAINING))
     assert given <= set(place.OF_SETTINGS), "a key that no step takes"

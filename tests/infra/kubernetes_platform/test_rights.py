@@ -26,6 +26,7 @@ def pod(manifests: Manifests, name: str) -> End:
     return end_of(pods_named(manifests, space, name))
 
 
+@pytest.mark.slow
 def test_no_role_has_a_wildcard_and_none_is_of_the_whole_cluster(manifests: Manifests) -> None:
     assert list(manifests.of("ClusterRole", "ClusterRoleBinding")) == []
     for role in manifests.of("Role"):

@@ -106,6 +106,7 @@ def test_pictures_are_dark_still_out_of_focus_and_of_others(made: dict[str, Path
     assert np.abs(frames(made["other_face"]) - other).mean() < 3 < np.abs(true - other).mean()
 
 
+@pytest.mark.slow
 def test_a_second_run_makes_nothing_and_another_place_gets_the_same_bytes(
     benchmark: Benchmark, root: Path, made: dict[str, Path], tmp_path: Path
 ) -> None:

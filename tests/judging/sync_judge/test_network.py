@@ -115,6 +115,7 @@ def test_a_sound_is_moved_by_whole_frames() -> None:
     assert not moved(sound, -20).any()
 
 
+@pytest.mark.slow
 def test_the_losses_lead_to_the_shift_that_sounds_were_given(network: SyncNetwork, spots: list[SyncClip]) -> None:
     settings = SyncTraining(clips=4, frames=36)
     batches = (Batches(spots, settings)[number] for number in range(50))

@@ -72,6 +72,7 @@ def test_an_artifact_that_is_given_is_handed_on() -> None:
     assert all({"heads", "voices", "model"} <= set(given) for given in registers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", pipeline_names())
 def test_nothing_is_repeated_here(name: str) -> None:
     spec = local_spec(name)

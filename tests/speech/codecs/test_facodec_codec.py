@@ -19,6 +19,8 @@ from dubflow.speech.codecs.facodec.config import HOP, FacodecConfig
 from dubflow.speech.codecs.facodec.windows import Grid, windows
 from speech.codecs.facodec_published import random_codec, random_network
 
+pytestmark = pytest.mark.slow
+
 TINY = FacodecConfig.tiny()
 SECONDS_OF_ONE_WINDOW = 1e4
 

@@ -21,6 +21,7 @@ from dubflow.speech.voices import Voice
 from speech.codecs.world_speech import TEXTS, VOICES, World, speak
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=12)
 @given(samples=st.integers(1, 6000), seed=st.integers(0, 99))
 def test_a_token_time_for_every_200_samples_begun_and_200_samples_back(world: World, samples: int, seed: int) -> None:

@@ -28,6 +28,7 @@ def folder(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_comes_back_with_the_same_name_tokens_and_sound(world: World, folder: Path) -> None:
     loaded = load_world(folder)
     assert loaded.id == world.codec.id == read_card(folder).id
