@@ -3,7 +3,7 @@
     python tools/starter.py OUT
 
 runs every step below OUT with the verbs that a person types: voices in seven languages, a codec fitted to them, the
-same people with pictures, both prepared, stage 1, stage 2. Then it puts both models, their weights in float16, where
+same people with pictures, both prepared, stage 1, stage 2. Then it puts both models, their weights in eight bits, where
 the package carries them. Each step finds what an earlier call finished, so a call that was stopped is made again.
 
     python tools/starter.py OUT --from TTS_RUN DUBBER_RUN
@@ -91,7 +91,7 @@ def main(words: list[str] | None = None) -> int:
         tts, dubber = asked.runs
     else:
         tts, dubber = asked.out / "tts", asked.out / "dubber"
-        make(recipe, asked.out)
+        run_steps(recipe.steps(), asked.out)
     return pack(recipe, {"tts": tts / "model", "dubber": dubber / "model"}, asked.into)
 
 
@@ -100,10 +100,13 @@ def recipe_of(command: str) -> Recipe:
     return _recipe(_parser().parse_args(shlex.split(command)[2:]))
 
 
-def make(recipe: Recipe, out: Path) -> None:
-    """Run every step that has something left to do; raises SystemExit with the code of one that fails."""
+def run_steps(steps: list[tuple[str, list[str]]], out: Path) -> None:
+    """Run every step that has something left to do in ``out``: what it makes there, and words of ``dubflow``.
+
+    Raises:
+        SystemExit: with the code of a step that fails.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    steps = recipe.steps()
     for number, (folder, command) in enumerate(steps, 1):
         print(f"[{number}/{len(steps)}] dubflow {shlex.join(command)}", file=sys.stderr, flush=True)
         if folder == "codec" and (out / folder).is_dir():  # the one verb that has no second time; whole where it is
@@ -139,7 +142,7 @@ def pack(recipe: Recipe, models: dict[str, Path], into: Path) -> int:
                 ),
                 lineage={**_lineage(model), "command": recipe.remake(), "steps": _written(recipe)},
                 codec=model.codec_folder,
-                weights="float16",
+                weights="int8",
             )
         size = sum(path.stat().st_size for path in Path(beside).rglob("*") if path.is_file())
         if size > MOST_BYTES:

@@ -71,6 +71,18 @@ def test_half_precision_halves_the_file_and_rounds(room: Room, tmp_path: Path) -
         torch.testing.assert_close(half[name], value, rtol=1e-3, atol=1e-4)
 
 
+def test_eight_bits_take_a_quarter_and_come_back_by_rows(room: Room, tmp_path: Path) -> None:
+    store(room, tmp_path / "whole")
+    store(room, tmp_path / "small", weights="int8")
+    sizes = [(tmp_path / name / WEIGHTS).stat().st_size for name in ("whole", "small")]
+    assert sizes[1] < 0.45 * sizes[0]  # a small network has many small tensors, in float16
+    whole, small = (load_model(tmp_path / name).network.state_dict() for name in ("whole", "small"))
+    for name, value in whole.items():
+        assert small[name].dtype == torch.float32
+        step = value.abs().amax() / 127
+        assert bool(((small[name] - value).abs() <= 0.5 * step + 1e-3 * value.abs() + 1e-6).all()), name
+
+
 def test_a_network_of_the_other_stage_is_refused(room: Room, tmp_path: Path) -> None:
     codec = load_world(room.codec)
     with pytest.raises(WrongUse) as caught:

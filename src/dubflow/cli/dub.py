@@ -37,10 +37,12 @@ def dub(
     ] = None,
     engine: Annotated[str, typer.Option(help="auto, diflow (new sound) or incontext (new sound and lips).")] = "auto",
     model: Annotated[
-        str, typer.Option(help="Folder of a trained dubber, or `starter`; for incontext an LTX-2, or a package.")
+        str,
+        typer.Option(help="Folder of a trained dubber, or `starter`; for incontext an LTX-2, a package, or `starter`."),
     ] = "starter",
     adapter: Annotated[
-        Path | None, typer.Option(help="incontext: LoRA that was trained to dub, as a file or a package.")
+        Path | None,
+        typer.Option(help="incontext: LoRA that was trained to dub, as a file or a package; the starter has its own."),
     ] = None,
     refiner: Annotated[
         Path | None, typer.Option(help="incontext: a second LoRA, for the second stage alone (the distilled one).")
@@ -129,6 +131,7 @@ def dub(
 def _incontext(model: Path, adapter: Path | None, how: dict[str, Any]) -> Any:
     """The engine of a base and an adapter's file, or of a packed adapter, on ``model`` or on the base it names."""
     from dubflow.dubbing.incontext_engine import IncontextEngine
+    from dubflow.incontext.backbone.named import STARTER, find_adapter
     from dubflow.serving.adapter_packages import is_adapter_package, open_adapter_package
 
     if is_adapter_package(model):
@@ -137,6 +140,8 @@ def _incontext(model: Path, adapter: Path | None, how: dict[str, Any]) -> Any:
         return open_adapter_package(model, **how)
     if adapter is not None and is_adapter_package(adapter):
         return open_adapter_package(adapter, model, **how)
+    if adapter is not None or str(model) == STARTER:
+        adapter = find_adapter(adapter or STARTER)
     return IncontextEngine.open(model, adapter=adapter, **how)
 
 

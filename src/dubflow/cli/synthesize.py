@@ -26,7 +26,7 @@ def synthesize() -> None:
 
 @app.command()
 def pairs(
-    base: Annotated[str, typer.Option(help="LTX-2: diffusers' folder, a published checkpoint file, or tiny.")],
+    base: Annotated[str, typer.Option(help="LTX-2: diffusers' folder, a published checkpoint file, or starter.")],
     out: Annotated[Path, typer.Option(help="Folder of the pairs; the same folder goes on.")],
     preset: Annotated[str, typer.Option(help="A shipped preset or a YAML file.")] = "tiny",
     prompts: Annotated[

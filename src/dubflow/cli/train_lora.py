@@ -38,14 +38,16 @@ if TYPE_CHECKING:
 
 def lora(
     data: Annotated[Path, typer.Option(help="Pairs: a folder, an LTX trainer's table or .precomputed, or latents.")],
-    base: Annotated[str, typer.Option(help="LTX-2: diffusers' folder, a published checkpoint file, or tiny.")],
+    base: Annotated[str, typer.Option(help="LTX-2: diffusers' folder, a published checkpoint file, or starter.")],
     out: Out,
     preset: Preset = "tiny",
     table: Annotated[Path | None, typer.Option(help="The table in --data, where there are several.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Where latents are kept; by default latents/ in --out.")] = None,
     steps: Steps = None,
     seed: Seed = None,
-    start: Annotated[Path | None, typer.Option(help="Adapter file whose weights the training begins with.")] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Adapter whose weights the training begins with: a file, or starter.")
+    ] = None,
     devices: Devices = None,
     nodes: Nodes = None,
     strategy: Strategy = None,
@@ -94,11 +96,13 @@ def lora(
 
 def _task(source: Source, base: str, preset: LoraPreset, start: Path | None) -> LoraTask:
     """The task; pairs are encoded where they are not."""
+    from dubflow.incontext.backbone.named import find_adapter
     from dubflow.incontext.training.base import encoded_pairs, open_base
     from dubflow.incontext.training.task import LoraTask
     from dubflow.progress import Silent, reporting
     from dubflow.training.processes import process_rank
 
+    start = None if start is None else find_adapter(start)
     with_text = not (source.encoded or source.precomputed)
     backbone = open_base(base, preset.training, with_text=with_text)
     if source.encoded or process_rank() > 0:

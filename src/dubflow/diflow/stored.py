@@ -22,6 +22,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
@@ -48,6 +49,7 @@ from dubflow.diflow.nets.tts import TtsNetwork
 from dubflow.errors import BadInput, WrongUse
 from dubflow.speech.codecs import Codec
 from dubflow.speech.codecs.stored import load_codec
+from dubflow.training.eight_bit import packed, unpacked
 
 __all__ = [
     "CARD",
@@ -131,7 +133,7 @@ def save_model(
     card: str,
     lineage: Mapping[str, Any],
     codec: Path,
-    weights: Literal["float32", "float16"] = "float32",
+    weights: Literal["float32", "float16", "int8"] = "float32",
 ) -> None:
     """Write a model; the folder appears whole or not at all. An older model at its place is replaced.
 
@@ -140,7 +142,8 @@ def save_model(
         card: Markdown.
         lineage: JSON types only.
         codec: folder of the codec, which is copied.
-        weights: how they are kept; float16 halves the file and rounds.
+        weights: how they are kept; float16 halves the file and rounds, int8 halves it again (:func:`packed`; what
+            that leaves alone is float16).
 
     Raises:
         WrongUse: ``diflow.folder_is_a_stranger`` when something that is no model lies there, ``diflow.wrong_stage``.
@@ -154,10 +157,7 @@ def save_model(
             "diflow.folder_is_a_stranger", f"{folder} exists and is no stored model.", "Name a new or empty folder."
         )
     _checked_codec(codec, facts)
-    arrays = {
-        name: value.detach().to("cpu", torch.float32).numpy().astype(weights)
-        for name, value in network.state_dict().items()
-    }
+    arrays = _arrays(network, weights)
     broken = sorted(name for name, array in arrays.items() if not np.isfinite(array).all())
     if broken:
         raise BadInput(
@@ -189,7 +189,7 @@ def load_model(folder: Path) -> StoredModel:
     facts = read_facts(folder)
     network = build_network(facts.stage, facts.settings)
     try:
-        state = {name: value.to(torch.float32) for name, value in load_file(folder / WEIGHTS).items()}
+        state = {name: value.to(torch.float32) for name, value in unpacked(load_file(folder / WEIGHTS)).items()}
         network.load_state_dict(state, strict=True)
     except (OSError, SafetensorError, RuntimeError) as error:
         raise _bad_weights(folder, str(error)) from error
@@ -199,6 +199,15 @@ def load_model(folder: Path) -> StoredModel:
     if not (folder / CODEC).is_dir():
         raise BadInput("diflow.not_a_model", f"{folder} has no codec.", "Store the model again; it has a codec/ in it.")
     return StoredModel(facts, network.eval(), folder / CODEC, folder)
+
+
+def _arrays(network: Network, weights: Literal["float32", "float16", "int8"]) -> dict[str, NDArray[Any]]:
+    state = {name: value.detach().to("cpu", torch.float32) for name, value in network.state_dict().items()}
+    if weights != "int8":
+        return {name: value.numpy().astype(weights) for name, value in state.items()}
+    small = packed(state)
+    left = {name: value.half() for name, value in small.items() if name in state and value.dtype == torch.float32}
+    return {name: value.numpy() for name, value in (small | left).items()}
 
 
 def _replaceable(folder: Path) -> bool:

@@ -24,10 +24,9 @@ from dubflow.errors import WrongUse
 from dubflow.faces.landmarks import Landmarker, MediaPipeLandmarker
 from dubflow.incontext.adapter.files import Adapter, read_adapter
 from dubflow.incontext.backbone.fingerprint import fingerprint
-from dubflow.incontext.backbone.loading import load_backbone
 from dubflow.incontext.backbone.memory import MemorySettings, arrange
+from dubflow.incontext.backbone.named import find_base, open_backbone
 from dubflow.incontext.backbone.parts import Backbone
-from dubflow.incontext.backbone.tiny import TINY, tiny_backbone
 from dubflow.incontext.inference.clips import ClipDubber, DubbedClip, SourceClip
 from dubflow.incontext.inference.face_region import face_weight
 from dubflow.incontext.inference.running import add_refiner, put_adapter, running_settings, use_of
@@ -91,7 +90,7 @@ class IncontextEngine:
         memory: MemorySettings | None = None,
         device: str | None = None,
     ) -> Self:
-        """The engine of a base (diffusers' folder, a published file, or ``tiny``) and an adapter on it.
+        """The engine of a base (diffusers' folder, a published file, or ``starter``) and an adapter on it.
 
         Args:
             preset: run under this preset; by default under the one, and the settings, that the adapter records.
@@ -103,15 +102,10 @@ class IncontextEngine:
 
         Raises:
             WrongUse: ``dubbing.no_second_stage`` for a refiner without a second stage.
-            BadInput, WrongUse: what :func:`load_backbone`, :func:`read_adapter`, ``AdapterMetadata.check_use``,
+            BadInput, WrongUse: what :func:`open_backbone`, :func:`read_adapter`, ``AdapterMetadata.check_use``,
                 ``running_settings`` and :class:`ClipDubber` say.
         """
-        import torch
-
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        # In bfloat16 a CPU is slow, and a GPU has no room for more.
-        dtype = torch.float32 if device == "cpu" else torch.bfloat16
-        backbone = _base(model, dtype, device)
+        backbone = open_backbone(model, device)
         plain = hashlib.sha256("".join(map(fingerprint, backbone.modules().values())).encode()).hexdigest()
         worn = None if adapter is None else read_adapter(adapter)
         settings, notices = _settings(backbone, worn, preset, changes or {}, allow)
@@ -123,7 +117,9 @@ class IncontextEngine:
             notices += _left_out("second adapter", add_refiner(backbone, read_adapter(refiner)))
         upsampler = None
         if settings.refine is not None:
-            upsampler = load_upsampler(model / "latent_upsampler", dtype=dtype, device=device)
+            upsampler = load_upsampler(
+                find_base(model) / "latent_upsampler", dtype=backbone.dtype, device=backbone.device
+            )
         trained = None if worn is None else worn.metadata.world
         name = engine_id(plain, fingerprint(backbone.transformer), settings)
         return cls(
@@ -208,12 +204,6 @@ def engine_id(base: str, worn: str, settings: InferenceSettings) -> str:
 
 def _left_out(whose: str, layers: tuple[str, ...]) -> tuple[str, ...]:
     return (f"{len(layers)} changes of the {whose} to the text connectors are left out",) if layers else ()
-
-
-def _base(model: Path, dtype: Any, device: str) -> Backbone:
-    if str(model) == TINY and not model.exists():
-        return tiny_backbone()
-    return load_backbone(model, dtype=dtype, device=device)
 
 
 def _settings(

@@ -79,7 +79,7 @@ def prompts_for(
 def open_engine(
     base: str, preset: SynthesisPreset, *, judged: bool = True, judges: str | None = None, device: str | None = None
 ) -> PairEngine:
-    """The data engine on ``base``: diffusers' folder, a published file, or ``tiny``.
+    """The data engine on ``base``: diffusers' folder, a published file, or ``starter``.
 
     Args:
         judged: with quality control; without it no figures are taken and no pair is rejected.
@@ -87,15 +87,16 @@ def open_engine(
         device: by default a GPU where there is one.
 
     Raises:
-        BadInput, WrongUse: what :func:`dubflow.incontext.backbone.loading.load_backbone` and the judges say.
+        BadInput, WrongUse: what :func:`dubflow.incontext.backbone.named.open_backbone` and the judges say.
     """
     from dubflow.faces.landmarks import MediaPipeLandmarker
+    from dubflow.incontext.backbone.named import open_backbone
     from dubflow.incontext.pairs.engine import PairEngine
     from dubflow.incontext.pairs.splitting import SilenceSplitter
     from dubflow.incontext.pairs.switching import BaseClips
     from dubflow.platform.pair_judges import quality_by
 
-    backbone = _base(base, device)
+    backbone = open_backbone(base, device)
     return PairEngine(
         backbone,
         preset.synthesis,
@@ -180,17 +181,3 @@ def page_of(out: Path, quality: QualitySettings, progress: Progress) -> Path:
     from dubflow.platform.pair_page.write import write_pairs_page
 
     return write_pairs_page(out / "page", read_pairs(out), quality, landmarker=MediaPipeLandmarker(), progress=progress)
-
-
-def _base(name: str, device: str | None) -> Backbone:
-    import torch
-
-    from dubflow.incontext.backbone.loading import load_backbone
-    from dubflow.incontext.backbone.tiny import TINY, tiny_backbone
-
-    if name == TINY and not Path(name).exists():
-        return tiny_backbone()
-    where = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    # In bfloat16 a CPU is slow, and a GPU has no room for more.
-    dtype = torch.float32 if where == "cpu" else torch.bfloat16
-    return load_backbone(Path(name), dtype=dtype, device=where)

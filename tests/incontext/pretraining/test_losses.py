@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
@@ -46,9 +47,14 @@ def clip() -> Tensor:
     return pixels
 
 
+def pictures(pixels: Tensor) -> Pictures:
+    """As of a whole clip."""
+    return Pictures(pixels, pixels.mean(dim=2, keepdim=True))
+
+
 def test_what_comes_back_unchanged_has_no_error_but_for_the_size_of_its_latents() -> None:
     settings = VideoVaeTraining(latent_weight=0.0)
-    assert video_vae_loss(Through(), Pictures(clip()), settings).total.item() == 0
+    assert video_vae_loss(Through(), pictures(clip()), settings).total.item() == 0
     mel = torch.randn(2, 2, 12, 8)
     assert audio_vae_loss(Through(), Spectrograms(mel, mel), AudioVaeTraining(latent_weight=0.0)).total.item() == 0
 
@@ -58,10 +64,21 @@ def test_an_error_weighs_more_where_the_picture_moves() -> None:
     inside[..., 3:5, 3:5] = 0.1
     outside[..., 0:2, 0:2] = 0.1
     settings = VideoVaeTraining(edge_weight=0.0, change_weight=0.0, latent_weight=0.0, motion_weight=8.0)
-    moving, still = (video_vae_loss(Through(one), Pictures(clip()), settings).total.item() for one in (inside, outside))
+    moving, still = (video_vae_loss(Through(one), pictures(clip()), settings).total.item() for one in (inside, outside))
     assert moving == pytest.approx(9 * still, rel=1e-5)  # the middle differs by more than a quarter from its mean
     even = settings.model_copy(update={"motion_weight": 0.0})
-    assert video_vae_loss(Through(inside), Pictures(clip()), even).total.item() == pytest.approx(still, rel=1e-5)
+    assert video_vae_loss(Through(inside), pictures(clip()), even).total.item() == pytest.approx(still, rel=1e-5)
+
+
+def test_a_single_picture_weighs_most_where_it_differs_from_its_clip() -> None:
+    mean = clip().mean(dim=2, keepdim=True)
+    one = Pictures(clip()[:, :, 5:6], mean)
+    inside, outside = torch.zeros(1, 3, 1, 8, 8), torch.zeros(1, 3, 1, 8, 8)
+    inside[..., 3:5, 3:5] = 0.1
+    outside[..., 0:2, 0:2] = 0.1
+    settings = VideoVaeTraining(edge_weight=0.0, latent_weight=0.0, motion_weight=8.0)
+    moving, still = (video_vae_loss(Through(added), one, settings).total.item() for added in (inside, outside))
+    assert moving == pytest.approx(9 * still, rel=1e-5)
 
 
 def test_a_constant_error_of_the_spectrogram_has_no_difference() -> None:
@@ -78,13 +95,15 @@ def test_the_vocoders_loss_is_none_for_the_very_sound_and_knows_no_phase_of_a_to
 
     def loss(made: Tensor, true: Tensor) -> float:
         settings = VocoderTraining(decoded_share=0.0)
-        given = VocoderLoss(lambda _: made[None, None].expand(1, 2, -1), None, settings)
+        given = VocoderLoss(lambda _: made[None, None].expand(1, 2, -1), None, settings, 24_000)
         return given(Spectrograms(mel, true[None])).total.item()
 
     assert loss(tone, tone) == 0
     noise = torch.randn(4096, generator=torch.Generator().manual_seed(0))
     assert loss(other, tone) < 0.2 * loss(noise, tone)
     assert torch.isfinite(torch.tensor(loss(noise, torch.zeros(4096))))
+    # In nepers: twice as loud is log 2 in every band that is loud enough to count.
+    assert loss(200 * noise, 100 * noise) == pytest.approx(math.log(2), rel=1e-2)
 
 
 def test_the_rate_rises_in_a_line_and_falls_to_its_final_share() -> None:

@@ -12,10 +12,11 @@ from typing import Any
 from dubflow.errors import BadInput
 from dubflow.incontext.backbone.configs import PARTS, Config, part_configs
 from dubflow.incontext.backbone.folders import CONFIG, world_of
+from dubflow.incontext.backbone.named import find_base, is_tiny
 from dubflow.incontext.backbone.settings import BackboneSettings, Version
 from dubflow.incontext.backbone.sizes import unknown
 from dubflow.incontext.backbone.sources import open_base
-from dubflow.incontext.backbone.tiny import TINY, tiny_settings
+from dubflow.incontext.backbone.tiny import tiny_settings
 
 ENCODER_UNKNOWN = "unknown"
 """Id of the text encoder of a published file, which holds none."""
@@ -51,15 +52,15 @@ class DescribedBase:
 
 
 def describe_base(where: str | Path) -> DescribedBase:
-    """The base called ``tiny``, or the one in a folder or file; nothing but headers and configurations is read.
+    """The base of this name, or in this folder or file; nothing but headers and configurations is read.
 
     Raises:
         BadInput: ``incontext.bad_text_encoder`` for one that is not the connectors', and those of
             :func:`dubflow.incontext.backbone.sources.open_base`.
         WrongUse: ``incontext.no_such_base``.
     """
-    path = Path(where)
-    if str(where) == TINY and not path.exists():
+    path = find_base(where)
+    if is_tiny(where):
         settings = tiny_settings()
         return _described(settings.version, part_configs(settings), _tiny_encoder(settings), "embedded")
     base = open_base(path)

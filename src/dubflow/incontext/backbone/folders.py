@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from dubflow.atomic import atomic_dir, write_json
@@ -14,6 +16,7 @@ from dubflow.errors import BadInput, WrongUse
 from dubflow.incontext.backbone.parts import Backbone
 from dubflow.incontext.backbone.tensor_file import TensorFacts, TensorFiles, facts_of, write_tensor_file
 from dubflow.quiet import advice_hidden
+from dubflow.training.eight_bit import packed
 
 STEM = "diffusion_pytorch_model"
 CONFIG = "config.json"
@@ -105,10 +108,13 @@ def save_backbone(
     folder: Path,
     shard_bytes: int = SHARD_BYTES,
     beside: Callable[[Path], None] | None = None,
+    eight_bit: bool = False,
 ) -> None:
     """Write a backbone as a folder that diffusers' pipelines and :mod:`.loading` read.
 
     Args:
+        eight_bit: a quarter of the bytes (:mod:`dubflow.training.eight_bit`), the text encoder in bfloat16; of these
+            diffusers reads the configurations, the weights are read by :mod:`.loading` alone.
         beside: called with the folder before it appears, to write more into it.
 
     Raises:
@@ -123,9 +129,9 @@ def save_backbone(
         for name, module in backbone.modules().items():
             index[name] = [_library(module), type(module).__name__]
             if name == "text_encoder":
-                _saved(module, part / name)
+                _saved(copy.deepcopy(module).to(torch.bfloat16) if eight_bit else module, part / name)
                 continue
-            tensors = module.state_dict()
+            tensors = packed(module.state_dict()) if eight_bit else module.state_dict()
             facts = {key: facts_of(tensor) for key, tensor in tensors.items()}
             write_part(part / name, _configuration(module), facts, tensors.__getitem__, shard_bytes)
         if backbone.tokenizer is not None:

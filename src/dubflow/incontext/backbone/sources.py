@@ -17,8 +17,9 @@ from dubflow.incontext.backbone.names import part_name
 from dubflow.incontext.backbone.settings import Version
 from dubflow.incontext.backbone.sizes import detect_version, settings_of, unknown
 from dubflow.incontext.backbone.tensor_file import TensorFacts, TensorFiles
+from dubflow.training.eight_bit import multiplied
 
-_FLOAT8 = (torch.float8_e4m3fn, torch.float8_e5m2)
+_EIGHT_BIT = (torch.float8_e4m3fn, torch.float8_e5m2, torch.int8)
 _SCALES = (".weight_scale", ".scale_weight")
 _NOTES = (*_SCALES, ".input_scale", ".scale_input", "scaled_fp8")
 _PROMPT_MODULATION = "prompt_adaln.linear.weight"
@@ -62,13 +63,16 @@ def open_base(path: Path) -> Base:
 
 
 def _folders(folders: Mapping[str, Path]) -> Base:
-    read = {part: part_files(folder) for part, folder in folders.items()}
-    version = detect_version({part: files.facts for part, (_, files) in read.items()})
+    read: dict[str, tuple[Config, _Reader]] = {}
+    for part, folder in folders.items():
+        config, files = part_files(folder)
+        read[part] = config, _Reader(files, {name: name for name in files.facts if not name.endswith(_NOTES)})
+    version = detect_version({part: reader.facts for part, (_, reader) in read.items()})
     return Base(
         version,
         {
-            part: PartSource(checked_config(part, config), files.facts, files.load)
-            for part, (config, files) in read.items()
+            part: PartSource(checked_config(part, config), reader.facts, reader.load)
+            for part, (config, reader) in read.items()
         },
     )
 
@@ -106,14 +110,14 @@ class _Reader:
         tensor, scale = self._file.load(published), self._scale(published)
         if scale is None:
             return tensor
-        return (tensor.float() * self._file.load(scale).float()).to(torch.bfloat16)
+        return multiplied(tensor, self._file.load(scale)).to(torch.bfloat16)
 
     def _fact(self, published: str) -> TensorFacts:
         fact = self._file.facts[published]
         return fact if self._scale(published) is None else TensorFacts(torch.bfloat16, fact.shape)
 
     def _scale(self, published: str) -> str | None:
-        if self._file.facts[published].dtype not in _FLOAT8:
+        if self._file.facts[published].dtype not in _EIGHT_BIT:
             return None
         stem = published.removesuffix(".weight")
         return next((stem + end for end in _SCALES if stem + end in self._file.facts), None)

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from dubflow.errors import BadInput
+from dubflow.incontext.backbone.named import find_base, is_tiny
 from dubflow.incontext.backbone.settings import BackboneSettings, Version
 from dubflow.incontext.backbone.sizes import settings_of
 from dubflow.incontext.backbone.sources import open_base
-from dubflow.incontext.backbone.tiny import TINY, tiny_settings
+from dubflow.incontext.backbone.tiny import tiny_settings
 
 
 def sizes_of_base(name: str, version: Version | None = None) -> BackboneSettings:
-    """Sizes of the base that ``dubflow train lora --base`` would load under this name: ``tiny``, a folder or a file.
+    """Sizes of the base that ``dubflow train lora --base`` would load under this name: ``starter``, a folder or a file.
 
     Raises:
         BadInput: ``incontext.version_mismatch`` for a base of another ``version``, and what
             :func:`dubflow.incontext.backbone.sources.open_base` says.
     """
-    if name == TINY:
+    if is_tiny(name):
         return tiny_settings(version or "2.0")
-    base = open_base(Path(name))
+    base = open_base(find_base(name))
     if version not in (None, base.version):
         raise BadInput(
             "incontext.version_mismatch",

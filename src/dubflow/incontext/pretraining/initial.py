@@ -2,8 +2,9 @@
 
 diffusers leaves torch's own first weights, which make every convolution a third as loud as its input; behind
 normalisations without gain, deep inside, clips then all look alike, and training stands still for hundreds of steps
-(eight pictures: 17.0 dB after 150 steps from torch's weights, 24.3 dB from these). Whoever loads a checkpoint never
-notices.
+(eight pictures: 17.0 dB after 150 steps from torch's weights, 24.3 dB from these). And a decoder of pictures that
+begins loudly is quietened first: within ten steps its encoder says the same of every picture, and never recovers
+(13.2 dB after 250 steps; 16.9 dB after 75 where it begins silently). Whoever loads a checkpoint never notices.
 """
 
 from __future__ import annotations
@@ -31,3 +32,10 @@ def keep_variance(network: nn.Module, seed: int) -> None:
         module.weight.copy_(drawn * (_BRANCH if "conv2" in name.split(".") else 1.0))
         if module.bias is not None:
             module.bias.zero_()
+
+
+@torch.no_grad()
+def begin_silently(last: nn.Module) -> None:
+    """Zeros for the last convolution of a decoder: what comes before it moves only once there is something to say."""
+    for value in last.parameters():
+        value.zero_()

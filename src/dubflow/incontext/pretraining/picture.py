@@ -4,17 +4,20 @@ Faces are small and still; what has to be learnt is what moves in them. So the a
 
 .. math:: w = 1 + m \min(1, \lvert x_t - \bar x \rvert / 0.25),
 
-with the clip's mean picture :math:`\bar x`: a mouth that opens weighs up to ``1 + m`` times a wall. Beside it stand the
-errors of the differences between neighbours (edges) and between frames (change).
+with the mean picture :math:`\bar x` of the whole clip: a mouth that opens weighs up to ``1 + m`` times a wall, in a
+single picture as well. Beside it stand the errors of the differences between neighbours (edges) and between frames
+(change).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dubflow.incontext.pretraining.arrays import MaterialArrays
@@ -25,13 +28,15 @@ from dubflow.training.plan import BatchPlan, spread
 from dubflow.training.seeds import seed_of
 
 _FULL_MOTION = 0.25
+_MEAN_EVERY = 6
 
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """Clips ``[B, 3, F, H, W]`` in -1..1."""
+    """Stretches of clips ``[B, 3, F, H, W]``, and the mean pictures of these clips ``[B, 3, 1, H, W]``, in -1..1."""
 
     pixels: Tensor
+    mean: Tensor
 
 
 class PictureMaterial:
@@ -52,25 +57,31 @@ class PictureMaterial:
         still = number // settings.accumulate < settings.still_steps
         plan, frames = (self._still, 1) if still else (self._plan, settings.frames)
         places = [self.train[one] for one in plan.batch(number)]
-        return Pictures(
-            torch.stack([self._stretch(place, frames, seed_of(settings.seed, number, place), True) for place in places])
-        )
+        return _together([self._stretch(one, frames, seed_of(settings.seed, number, one), True) for one in places])
 
     def held(self) -> list[Pictures]:
         """Stretches of people held out, not mirrored, one a batch."""
         places = spread(self._held, self.settings.validate_items)
         frames = self.settings.frames
-        return [Pictures(self._stretch(place, frames, seed_of("held", place), False)[None]) for place in places]
+        return [_together([self._stretch(place, frames, seed_of("held", place), False)]) for place in places]
 
-    def _stretch(self, place: int, count: int, seed: int, mirrored: bool) -> Tensor:
+    def _stretch(self, place: int, count: int, seed: int, mirrored: bool) -> tuple[Tensor, Tensor]:
         frames = self.arrays[place].frames
         assert frames is not None
         rng = np.random.default_rng(seed)
         first = int(rng.integers(len(frames) - count + 1))
-        cut = np.array(frames[first : first + count])
-        if mirrored and rng.random() < 0.5:
-            cut = cut[:, :, ::-1]
-        return torch.from_numpy(np.ascontiguousarray(cut)).permute(3, 0, 1, 2).float() / 127.5 - 1.0
+        turn = -1 if mirrored and rng.random() < 0.5 else 1
+        mean = frames[::_MEAN_EVERY].mean(axis=0, dtype=np.float32, keepdims=True)
+        cut, mean = (np.ascontiguousarray(one[:, :, ::turn]) for one in (frames[first : first + count], mean))
+        return _signed(cut), _signed(mean)
+
+
+def _signed(pixels: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(pixels).permute(3, 0, 1, 2).float() / 127.5 - 1.0
+
+
+def _together(stretches: Sequence[tuple[Tensor, Tensor]]) -> Pictures:
+    return Pictures(*(torch.stack(one) for one in zip(*stretches, strict=True)))
 
 
 def video_vae_loss(vae: Any, batch: Pictures, settings: VideoVaeTraining) -> LossParts:
@@ -81,7 +92,7 @@ def video_vae_loss(vae: Any, batch: Pictures, settings: VideoVaeTraining) -> Los
     if vae.training:
         latents = mean + settings.latent_noise * mean.detach().std() * torch.randn_like(mean)
     error = vae.decode(latents, return_dict=False)[0].float() - pixels
-    motion = (pixels - pixels.mean(dim=2, keepdim=True)).abs().mean(dim=1, keepdim=True)
+    motion = (pixels - batch.mean).abs().mean(dim=1, keepdim=True)
     weight = 1 + settings.motion_weight * (motion / _FULL_MOTION).clamp(max=1)
     pixel = (error.abs() * weight).mean()
     edge = error.diff(dim=4).abs().mean() + error.diff(dim=3).abs().mean()

@@ -34,7 +34,7 @@ from dubflow.incontext.backbone.memory import MemorySettings, arrange
 from dubflow.incontext.backbone.parts import Backbone
 from dubflow.incontext.backbone.settings import SECTION, BackboneSettings
 from dubflow.incontext.pretraining.arrays import MaterialArrays, make_arrays
-from dubflow.incontext.pretraining.initial import keep_variance
+from dubflow.incontext.pretraining.initial import begin_silently, keep_variance
 from dubflow.incontext.pretraining.joint import JointLoss, JointMaterial, trained
 from dubflow.incontext.pretraining.latents import make_latents
 from dubflow.incontext.pretraining.material import make_material, read_material
@@ -123,6 +123,7 @@ def train_base(
     gpu = torch.cuda.is_available() and preset.transformer.accelerator != "cpu"
     built = build_backbone(preset.backbone, seed=seed)
     keep_variance(built.video_vae, seed)
+    begin_silently(built.video_vae.decoder.conv_out)
     keep_variance(built.audio_vae, seed)
     backbone = arrange(built, MemorySettings(), "cuda" if gpu else "cpu")
     make_material(out / "material", preset.material)
@@ -167,7 +168,7 @@ class _Run:
         """The vocoder, on spectrograms of which the autoencoder has decoded a share."""
         settings, geometry = self.preset.vocoder, self.backbone.geometry
         material = SoundMaterial(self.arrays, geometry, settings, settings.frames, self.backbone.audio_output_rate)
-        loss = VocoderLoss(self.backbone.vocoder, self.backbone.audio_vae, settings)
+        loss = VocoderLoss(self.backbone.vocoder, self.backbone.audio_vae, settings, self.backbone.audio_output_rate)
         identity = self._identity("vocoder") | {"audio_vae": fingerprint(self.backbone.audio_vae)}
         return self._train(Part("vocoder", {"vocoder": self.backbone.vocoder}, loss, material, settings, identity))
 

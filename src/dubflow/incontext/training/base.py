@@ -13,8 +13,9 @@ from torch import nn
 
 from dubflow.incontext.backbone.loading import load_backbone
 from dubflow.incontext.backbone.memory import without_text_encoder
+from dubflow.incontext.backbone.named import find_base, is_tiny
 from dubflow.incontext.backbone.parts import Backbone
-from dubflow.incontext.backbone.tiny import TINY, tiny_backbone
+from dubflow.incontext.backbone.tiny import tiny_backbone
 from dubflow.incontext.pairs.manifest import PairManifest
 from dubflow.incontext.pairs.tables import pairs_of
 from dubflow.incontext.training.encoding import encode_pairs
@@ -73,15 +74,15 @@ class Source:
 
 
 def open_base(name: str, settings: RunSettings, *, with_text: bool) -> Backbone:
-    """The base called ``tiny``, or the one in a folder or file, in bfloat16. Its transformer stays in main memory until
+    """The base of this name, or in this folder or file, in bfloat16. Its transformer stays in main memory until
     the trainer moves it; what encodes and decodes lies on this process's device.
 
     Raises:
         BadInput, WrongUse: those of :func:`dubflow.incontext.backbone.loading.load_backbone`.
     """
-    if name == TINY:
+    if is_tiny(name):
         return tiny_backbone()
-    base = load_backbone(Path(name), with_text=with_text)
+    base = load_backbone(find_base(name), with_text=with_text)
     if settings.accelerator == "cpu" or not torch.cuda.is_available():
         return base
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))

@@ -26,7 +26,7 @@ def train_adapter(
     """``dubflow train lora`` into the artifact ``out``; goes on where a lost pod left it.
 
     Latents are kept in the workspace, apart from the run: another run on the same pairs finds them. ``base`` is
-    ``tiny`` or a place that all pods see; ``seed`` below 0 and ``steps`` 0 leave the preset's.
+    ``starter`` or a place that all pods see; ``seed`` below 0 and ``steps`` 0 leave the preset's.
     """
     root = begin(workspace)
     data = digest_of(Path(pairs))

@@ -24,7 +24,7 @@ def make_pairs(
     """``dubflow synthesize pairs``, or a shard of it, as the artifact ``out``; goes on where a lost pod left it.
 
     Args:
-        base: ``tiny`` or a place that all pods see. prompts: a file that all pods see; empty to draw ``count``.
+        base: ``starter`` or a place that all pods see. prompts: a file that all pods see; empty to draw ``count``.
         earlier: artifacts of shards, whose prompts are not made again.
 
     Raises:

@@ -47,7 +47,7 @@ class AdapterConfig(Strict):
     """What stands in ``model.json`` of such a package."""
 
     format: Literal["dubflow.adapter-package/1"] = "dubflow.adapter-package/1"
-    base: str = Field(description="Where its base lay when it was trained: a path, or tiny.")
+    base: str = Field(description="Where its base lay when it was trained: a path, or starter.")
 
 
 def is_adapter_folder(folder: Path) -> bool:
