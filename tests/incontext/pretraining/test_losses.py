@@ -7,12 +7,13 @@ from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from dubflow.incontext.pretraining.part import rate_share
-from dubflow.incontext.pretraining.picture import Pictures, video_vae_loss
+from dubflow.incontext.pretraining.picture import Pictures, quickness, video_vae_loss
 from dubflow.incontext.pretraining.settings import (
     AudioVaeTraining,
     PartTraining,
@@ -21,6 +22,7 @@ from dubflow.incontext.pretraining.settings import (
     VocoderTraining,
 )
 from dubflow.incontext.pretraining.sound import Spectrograms, VocoderLoss, audio_vae_loss
+from dubflow.incontext.training.loss import LossParts
 
 
 class Through(nn.Module):
@@ -48,8 +50,10 @@ def clip() -> Tensor:
 
 
 def pictures(pixels: Tensor) -> Pictures:
-    """As of a whole clip."""
-    return Pictures(pixels, pixels.mean(dim=2, keepdim=True))
+    """With all of the quickness in the middle."""
+    quick = torch.zeros(1, 1, 1, 8, 8)
+    quick[..., 3:5, 3:5] = 1
+    return Pictures(pixels, quick)
 
 
 def test_what_comes_back_unchanged_has_no_error_but_for_the_size_of_its_latents() -> None:
@@ -59,26 +63,28 @@ def test_what_comes_back_unchanged_has_no_error_but_for_the_size_of_its_latents(
     assert audio_vae_loss(Through(), Spectrograms(mel, mel), AudioVaeTraining(latent_weight=0.0)).total.item() == 0
 
 
-def test_an_error_weighs_more_where_the_picture_moves() -> None:
-    inside, outside = torch.zeros(1, 3, 9, 8, 8), torch.zeros(1, 3, 9, 8, 8)
+@pytest.mark.parametrize("frames", [1, 9])
+def test_an_error_weighs_more_where_pixels_change_quickly(frames: int) -> None:
+    inside, outside = torch.zeros(1, 3, frames, 8, 8), torch.zeros(1, 3, frames, 8, 8)
     inside[..., 3:5, 3:5] = 0.1
     outside[..., 0:2, 0:2] = 0.1
     settings = VideoVaeTraining(edge_weight=0.0, change_weight=0.0, latent_weight=0.0, motion_weight=8.0)
-    moving, still = (video_vae_loss(Through(one), pictures(clip()), settings).total.item() for one in (inside, outside))
-    assert moving == pytest.approx(9 * still, rel=1e-5)  # the middle differs by more than a quarter from its mean
-    even = settings.model_copy(update={"motion_weight": 0.0})
-    assert video_vae_loss(Through(inside), pictures(clip()), even).total.item() == pytest.approx(still, rel=1e-5)
-
-
-def test_a_single_picture_weighs_most_where_it_differs_from_its_clip() -> None:
-    mean = clip().mean(dim=2, keepdim=True)
-    one = Pictures(clip()[:, :, 5:6], mean)
-    inside, outside = torch.zeros(1, 3, 1, 8, 8), torch.zeros(1, 3, 1, 8, 8)
-    inside[..., 3:5, 3:5] = 0.1
-    outside[..., 0:2, 0:2] = 0.1
-    settings = VideoVaeTraining(edge_weight=0.0, latent_weight=0.0, motion_weight=8.0)
-    moving, still = (video_vae_loss(Through(added), one, settings).total.item() for added in (inside, outside))
+    shown = pictures(clip()[:, :, :frames])
+    moving, still = (video_vae_loss(Through(one), shown, settings).total.item() for one in (inside, outside))
     assert moving == pytest.approx(9 * still, rel=1e-5)
+    even = settings.model_copy(update={"motion_weight": 0.0})
+    assert video_vae_loss(Through(inside), shown, even).total.item() == pytest.approx(still, rel=1e-5)
+
+
+def test_what_flickers_is_quick_and_what_drifts_is_not() -> None:
+    time = np.arange(40)
+    frames = np.zeros((40, 8, 8, 3), np.uint8)
+    frames[:, :4] = (2 * time)[:, None, None, None]  # from black to grey, evenly
+    frames[:, 6, 6] = np.where(time % 4 < 2, 0, 40)[:, None]
+    quick = quickness(frames)
+    assert quick[6, 6] == 1
+    assert quick.sum() == 1
+    assert not quickness(frames[:4]).any()
 
 
 def test_a_constant_error_of_the_spectrogram_has_no_difference() -> None:
@@ -88,22 +94,25 @@ def test_a_constant_error_of_the_spectrogram_has_no_difference() -> None:
     assert parts.values["difference"].item() == pytest.approx(0.0, abs=1e-5)
 
 
-def test_the_vocoders_loss_is_none_for_the_very_sound_and_knows_no_phase_of_a_tone() -> None:
-    time = torch.arange(4096) / 24_000
-    tone, other = torch.sin(2 * torch.pi * 1000 * time), torch.cos(2 * torch.pi * 1000 * time)
+def test_the_vocoders_loss_is_none_for_the_very_sound_and_one_for_silence() -> None:
+    noise = 100 * torch.randn(4096, generator=torch.Generator().manual_seed(0))
     mel = torch.zeros(1, 2, 8, 4)
 
-    def loss(made: Tensor, true: Tensor) -> float:
-        settings = VocoderTraining(decoded_share=0.0)
+    def parts(made: Tensor, true: Tensor, weight: float) -> LossParts:
+        settings = VocoderTraining(decoded_share=0.0, bands_weight=weight)
         given = VocoderLoss(lambda _: made[None, None].expand(1, 2, -1), None, settings, 24_000)
-        return given(Spectrograms(mel, true[None])).total.item()
+        return given(Spectrograms(mel, true[None]))
 
-    assert loss(tone, tone) == 0
-    noise = torch.randn(4096, generator=torch.Generator().manual_seed(0))
-    assert loss(other, tone) < 0.2 * loss(noise, tone)
-    assert torch.isfinite(torch.tensor(loss(noise, torch.zeros(4096))))
-    # In nepers: twice as loud is log 2 in every band that is loud enough to count.
-    assert loss(200 * noise, 100 * noise) == pytest.approx(math.log(2), rel=1e-2)
+    assert parts(noise, noise, 0.3).total.item() == 0
+    silent = parts(torch.zeros(4096), noise, 0.3)
+    assert silent.values["wave"].item() == pytest.approx(1, rel=1e-5)
+    assert silent.total.item() == pytest.approx(1, rel=1e-5)  # bands do not count where nothing is right
+    half = parts(noise / 2, noise, 0.3)
+    assert half.values["wave"].item() == pytest.approx(0.25, rel=1e-4)
+    # In nepers: half as loud is log 2 in every band that is loud enough to count.
+    assert half.values["bands"].item() == pytest.approx(math.log(2), rel=1e-2)
+    assert half.total.item() == pytest.approx(0.25 + 0.3 * 0.75 * math.log(2), rel=1e-2)
+    assert torch.isfinite(parts(noise, torch.zeros(4096), 0.3).total)
 
 
 def test_the_rate_rises_in_a_line_and_falls_to_its_final_share() -> None:

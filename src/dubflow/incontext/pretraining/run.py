@@ -152,7 +152,7 @@ class _Run:
         """The autoencoder of sound; its statistics are measured at the end and stored with it."""
         settings, vae, geometry = self.preset.audio_vae, self.backbone.audio_vae, self.backbone.geometry
         frames = (settings.tokens - 1) * geometry.audio_temporal + 1
-        material = SoundMaterial(self.arrays, geometry, settings, frames, geometry.sample_rate)
+        material = SoundMaterial(self.arrays, geometry, settings, frames)
         part = Part(
             "audio_vae",
             {"audio_vae": vae},

@@ -86,6 +86,7 @@ class VocoderTraining(PartTraining):
 
     frames: int = Field(60, ge=16, description="Mel frames of an example: 100 a second.")
     decoded_share: float = Field(0.5, ge=0, le=1, description="Share of spectrograms that the autoencoder has decoded.")
+    bands_weight: float = Field(0.3, ge=0, description="Of the error of mel bands beside that of the waveform.")
     resolutions: tuple[int, ...] = Field((512, 1024, 2048), description="Transforms that the loss looks through.")
 
 
@@ -97,9 +98,7 @@ class VideoVaeTraining(PartTraining):
     frames: int = Field(17, ge=9, description="Frames of an example, 8k + 1.")
     still_steps: int = Field(0, ge=0, description="First steps, on single pictures: looks are learnt so for less.")
     still_items: int = Field(24, ge=1, description="Pictures of a batch in these steps.")
-    motion_weight: float = Field(
-        8.0, ge=0, description="How much more an error weighs where a picture differs from the clip's mean."
-    )
+    motion_weight: float = Field(20.0, ge=0, description="How much more an error weighs where pixels change quickly.")
     edge_weight: float = Field(1.0, ge=0, description="Of the error of differences between neighbouring pixels.")
     change_weight: float = Field(0.5, ge=0, description="Of the error of differences between frames.")
     latent_weight: float = Field(1e-4, ge=0, description="Of the latents' mean square, which keeps them together.")
