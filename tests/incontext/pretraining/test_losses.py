@@ -68,7 +68,7 @@ def test_an_error_weighs_more_where_pixels_change_quickly(frames: int) -> None:
     inside, outside = torch.zeros(1, 3, frames, 8, 8), torch.zeros(1, 3, frames, 8, 8)
     inside[..., 3:5, 3:5] = 0.1
     outside[..., 0:2, 0:2] = 0.1
-    settings = VideoVaeTraining(edge_weight=0.0, change_weight=0.0, latent_weight=0.0, motion_weight=8.0)
+    settings = VideoVaeTraining(edge_weight=0.0, latent_weight=0.0, motion_weight=8.0)
     shown = pictures(clip()[:, :, :frames])
     moving, still = (video_vae_loss(Through(one), shown, settings).total.item() for one in (inside, outside))
     assert moving == pytest.approx(9 * still, rel=1e-5)

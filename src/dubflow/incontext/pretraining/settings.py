@@ -98,9 +98,9 @@ class VideoVaeTraining(PartTraining):
     frames: int = Field(17, ge=9, description="Frames of an example, 8k + 1.")
     still_steps: int = Field(0, ge=0, description="First steps, on single pictures: looks are learnt so for less.")
     still_items: int = Field(24, ge=1, description="Pictures of a batch in these steps.")
-    motion_weight: float = Field(20.0, ge=0, description="How much more an error weighs where pixels change quickly.")
+    motion_weight: float = Field(8.0, ge=0, description="How much more an error weighs where pixels change quickly.")
+    least_picture: float = Field(0.05, ge=0, le=1, description="Weight of a clip's picture before its motion is there.")
     edge_weight: float = Field(1.0, ge=0, description="Of the error of differences between neighbouring pixels.")
-    change_weight: float = Field(0.5, ge=0, description="Of the error of differences between frames.")
     latent_weight: float = Field(1e-4, ge=0, description="Of the latents' mean square, which keeps them together.")
     latent_noise: float = Field(0.03, ge=0, description="Noise on the latents while learning, in their deviations.")
 
