@@ -81,7 +81,7 @@ class PictureMaterial:
         if place not in self._quick:
             self._quick[place] = quickness(frames)
         turn = -1 if mirrored and rng.random() < 0.5 else 1
-        cut = np.ascontiguousarray(frames[first : first + count, :, ::turn])
+        cut = np.array(frames[first : first + count, :, ::turn])  # a copy: the file is not ours to write
         quick = torch.from_numpy(np.ascontiguousarray(self._quick[place][:, ::turn]))
         return torch.from_numpy(cut).permute(3, 0, 1, 2).float() / 127.5 - 1.0, quick[None, None].float()
 
