@@ -7,9 +7,12 @@ number is 127 steps, so no number moves by more than half a step; small tensors 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import torch
 from torch import Tensor
+
+Kept = TypeVar("Kept")
 
 SCALE = "_scale"
 """What a scale's name ends with."""
@@ -35,13 +38,16 @@ def packed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def unpacked(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What :func:`packed` was given, rounded, the packed ones in float32."""
-    scaled = {name for name in tensors if tensors[name].dtype == torch.int8 and f"{name}{SCALE}" in tensors}
-    scales = {f"{name}{SCALE}" for name in scaled}
     return {
-        name: multiplied(tensor, tensors[f"{name}{SCALE}"]) if name in scaled else tensor
-        for name, tensor in tensors.items()
-        if name not in scales
+        name: multiplied(tensor, tensors[f"{name}{SCALE}"]) if f"{name}{SCALE}" in tensors else tensor
+        for name, tensor in without_scales(tensors).items()
     }
+
+
+def without_scales(tensors: Mapping[str, Kept]) -> dict[str, Kept]:
+    """All but the scales of others: what a network has, by the names that it has there."""
+    scales = {f"{name}{SCALE}" for name in tensors}
+    return {name: one for name, one in tensors.items() if name not in scales}
 
 
 def multiplied(tensor: Tensor, scale: Tensor) -> Tensor:

@@ -181,7 +181,7 @@ def test_a_lineage_written_by_hand_is_taken_as_far_as_it_goes(tmp_path: Path) ->
 def test_facts_are_read_from_headers(tmp_path: Path) -> None:
     facts = package_facts(STARTER_FOLDER, read_facts(STARTER_FOLDER), {})
     assert facts.teacher is None
-    assert facts.precision == ("F16",)
+    assert facts.precision == ("F16", "I8")
     assert codec_facts(STARTER_FOLDER / CODEC).id == facts.codec
     (tmp_path / "w").mkdir()
     (tmp_path / "w" / WEIGHTS).write_bytes(b"nothing")

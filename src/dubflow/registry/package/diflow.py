@@ -23,6 +23,7 @@ from dubflow.registry.package.lineage import Lineage, Node, corpus_nodes
 from dubflow.registry.package.manifest import PartLicence
 from dubflow.registry.package.opening import ModelPackage, open_package
 from dubflow.registry.run_link import RUN_FILE
+from dubflow.training.eight_bit import without_scales
 
 DRIFT = "drift.json"
 OWN_LICENCE = "Apache-2.0"
@@ -103,7 +104,7 @@ def package_facts(folder: Path, facts: ModelFacts, record: dict[str, Any]) -> Di
     Raises:
         BadInput: ``registry.bad_weights_file``.
     """
-    shapes = _header(folder / WEIGHTS)
+    shapes = without_scales(_header(folder / WEIGHTS))
     settings = facts.settings
     books = {"prosody": settings.books.prosody, "content": settings.books.content, "acoustic": settings.books.acoustic}
     return DiflowFacts(
