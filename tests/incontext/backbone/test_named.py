@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from dubflow.incontext.backbone.folders import save_backbone
 from dubflow.incontext.backbone.loading import load_backbone
 from dubflow.incontext.backbone.named import STARTER, find_adapter, find_base, is_tiny, open_backbone
 from dubflow.incontext.backbone.tiny import tiny_backbone
+from dubflow.training import eight_bit as eight_bit_weights
 from dubflow.training.eight_bit import STEPS
 
 
@@ -28,18 +30,22 @@ def test_any_other_name_is_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("find", [find_base, find_adapter])
 def test_an_installation_without_a_starter_says_so(
-    find: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    find: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(named, "SHIPPED", tmp_path / "base")
     monkeypatch.setattr(named, "SHIPPED_ADAPTER", tmp_path / "lora.safetensors")
-    assert callable(find)
     with pytest.raises(BadInput) as caught:
         find(STARTER)
     assert caught.value.code == "incontext.no_starter"
     assert "dubflow train" in caught.value.hint
 
 
-def test_a_base_in_eight_bits_comes_back_by_rows_and_is_the_same_for_adapters(tmp_path: Path) -> None:
+@pytest.mark.parametrize("least", [eight_bit_weights.LEAST, 64])
+def test_a_base_in_eight_bits_comes_back_by_rows_and_is_the_same_for_adapters(
+    least: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # With 64 the tables of modulation are packed too, which end in no ".weight", as those of a full-size base are.
+    monkeypatch.setattr(eight_bit_weights, "LEAST", least)
     base = tiny_backbone()
     for name, eight_bit in (("whole", False), ("small", True)):
         save_backbone(base, tmp_path / name, eight_bit=eight_bit)

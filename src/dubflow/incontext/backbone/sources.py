@@ -17,11 +17,11 @@ from dubflow.incontext.backbone.names import part_name
 from dubflow.incontext.backbone.settings import Version
 from dubflow.incontext.backbone.sizes import detect_version, settings_of, unknown
 from dubflow.incontext.backbone.tensor_file import TensorFacts, TensorFiles
-from dubflow.training.eight_bit import multiplied
+from dubflow.training.eight_bit import SCALE, multiplied, without_scales
 
 _EIGHT_BIT = (torch.float8_e4m3fn, torch.float8_e5m2, torch.int8)
-_SCALES = (".weight_scale", ".scale_weight")
-_NOTES = (*_SCALES, ".input_scale", ".scale_input", "scaled_fp8")
+_OTHER_SCALE = ".scale_weight"
+_NOTES = (f".weight{SCALE}", _OTHER_SCALE, ".input_scale", ".scale_input", "scaled_fp8")
 _PROMPT_MODULATION = "prompt_adaln.linear.weight"
 
 
@@ -66,7 +66,7 @@ def _folders(folders: Mapping[str, Path]) -> Base:
     read: dict[str, tuple[Config, _Reader]] = {}
     for part, folder in folders.items():
         config, files = part_files(folder)
-        read[part] = config, _Reader(files, {name: name for name in files.facts if not name.endswith(_NOTES)})
+        read[part] = config, _Reader(files, {name: name for name in without_scales(files.facts)})
     version = detect_version({part: reader.facts for part, (_, reader) in read.items()})
     return Base(
         version,
@@ -119,5 +119,5 @@ class _Reader:
     def _scale(self, published: str) -> str | None:
         if self._file.facts[published].dtype not in _EIGHT_BIT:
             return None
-        stem = published.removesuffix(".weight")
-        return next((stem + end for end in _SCALES if stem + end in self._file.facts), None)
+        names = (f"{published}{SCALE}", published.removesuffix(".weight") + _OTHER_SCALE)
+        return next((name for name in names if name in self._file.facts), None)

@@ -5,8 +5,8 @@ told by how quickly a pixel changes over its whole clip: heads sway slowly and l
 
 .. math:: q = \min(1, c / c_{99.5})^2, \quad c = \overline{\lvert 2 x_t - x_{t-2} - x_{t+2} \rvert}.
 
-The error of a pixel and that of the differences between neighbours (edges) weigh ``1 + m q``. Beside them stands the
-error of the motion, of pictures without their mean over time, as a share of its power,
+The error of a pixel weighs ``1 + m q``; with it goes that of the differences between neighbours (edges). Beside them
+stands the error of the motion, of pictures without their mean over time, as a share of its power,
 
 .. math:: s = \frac{\sum q\,(\hat x - \bar{\hat x} - x + \bar x)^2}{\sum q\,(x - \bar x)^2}.
 

@@ -24,11 +24,12 @@ from torch import Tensor
 
 from dubflow.incontext.backbone.geometry import Geometry
 from dubflow.incontext.backbone.mel import FLOOR, TRANSFORM, mel_filters
+from dubflow.speech.prosody import pitch
 
 MOST_A_HOP = 3
 LOUDNESS = 1.2
 """With which the sound has the spectrogram that it is made from, on average; measured."""
-_PITCH_HZ = (60.0, 400.0)
+_HIGHEST_HZ = 400.0
 _LEAST_VOICED = 5
 _QUIETEST = -14.0
 _FALL = 0.25
@@ -37,17 +38,13 @@ _FALL = 0.25
 
 def pulses_a_hop(sound: NDArray[np.float32], geometry: Geometry) -> int:
     """How many pulses a hop are nearest to the pitch of a voice: 1 to 3. ``sound`` at ``geometry.sample_rate``."""
-    import pyworld
-
-    rate = geometry.sample_rate
-    wave = sound.astype(np.float64)
-    floor, ceiling = _PITCH_HZ
-    pitch, times = pyworld.dio(wave, rate, f0_floor=floor, f0_ceil=ceiling, frame_period=1000 * geometry.hop / rate)
-    pitch = pyworld.stonemask(wave, pitch, times, rate)
-    voiced = pitch[pitch > 0]
+    hop_s = geometry.hop / geometry.sample_rate
+    times = np.arange(len(sound) // geometry.hop) * hop_s
+    found = pitch(sound, geometry.sample_rate, times, highest_hz=_HIGHEST_HZ)
+    voiced = found.hz[found.voiced]
     if len(voiced) < _LEAST_VOICED:
         return 1
-    return int(np.clip(round(float(np.median(voiced)) * geometry.hop / rate), 1, MOST_A_HOP))
+    return int(np.clip(round(float(np.median(voiced)) * hop_s), 1, MOST_A_HOP))
 
 
 def pulsed(mel: Tensor, count: int, geometry: Geometry, rate: int) -> Tensor:
