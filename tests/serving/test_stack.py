@@ -33,7 +33,7 @@ WITHIN_S = 180.0
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of a server of the starter; the tests below follow one another."""
     directory = tmp_path_factory.mktemp("serve")
-    options = ServeOptions(model="starter", tuning=Tuning(watch=WatchSettings(deep_s=600)))
+    options = ServeOptions(model="starter", tuning=Tuning(watch=WatchSettings(deep_s=600, ending_s=5)))
     try:
         start_detached(plan_stack(directory, options, port=0, gateway=False), WITHIN_S, lambda _: None)
         yield directory
@@ -86,8 +86,11 @@ def test_a_stub_that_is_killed_or_hangs_is_loaded_again_and_answers(
     assert state.counts.stubs_died <= before.stubs_died + 1  # one death is counted once
     assert state.health is not None
     assert state.health.fine
-    assert not _runs(victim.process)
     dub_golden(open_engine(server), WITHIN_S)
+    deadline = time.monotonic() + WITHIN_S
+    while _runs(victim.process):  # one that only a failed dub gave away is ended a while after the reload
+        assert time.monotonic() < deadline, read_state(server).notices
+        time.sleep(0.1)
 
 
 def test_a_keeper_that_is_killed_is_started_again_and_disturbs_nobody(server: Path) -> None:

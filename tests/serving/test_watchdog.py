@@ -250,3 +250,21 @@ def test_what_hangs_is_ended_and_loaded_again_at_the_same_look(place: Place) -> 
     assert place.dog.look()
     assert place.calls() == [("reload", 2), ("load", 2)]
     assert any(f"processes that hang are ended: {MODELS[0]} 2" in one for one in place.state.notices)
+
+
+def test_what_was_loaded_again_and_does_not_end_is_ended(place: Place) -> None:
+    model, place.lingers = MODELS[1], True
+    place.kill(model, 2)
+    assert place.dog.look()
+
+    def told() -> bool:
+        return any(
+            f"processes that were to end by themselves are ended: {model} 2" in one for one in place.state.notices
+        )
+
+    place.now += 29
+    place.dog.look()
+    assert not told()
+    place.now += 2
+    place.dog.look()
+    assert told()

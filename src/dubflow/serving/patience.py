@@ -21,5 +21,10 @@ class WatchSettings(Strict):
     )
     again_most_s: float = Field(3600.0, gt=0, description="But never later than this.")
     hung_s: float = Field(3.0, gt=0, description="Processes that do nothing for so long while jobs wait are ended.")
+    ending_s: float = Field(
+        30.0,
+        gt=0,
+        description="Processes of what was loaded again are ended if they have not ended themselves by then.",
+    )
     silent_s: float = Field(10.0, gt=0, description="A server that answers nothing for so long is ended.")
     ahead: bool = Field(True, description="Whether a challenger is brought and checked before it is promoted.")

@@ -8,6 +8,7 @@ helps. A server that answers nothing is ended; whoever started it starts it agai
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import signal
@@ -60,8 +61,8 @@ class Watchdog:
         self._say, self._clock, self._stubs, self._runs = say, clock, stubs, runs or is_server
         self._slips = slips_folder(self._directory / REPOSITORY)
         self._hanging = hanging or Hanging(self._slips, self._settings.hung_s).among
-        self._ending: set[int] = set()
-        """Processes of what was loaded again: they may take a while to end, and count for nothing."""
+        self._ending: dict[int, float] = {}
+        """Processes of what was loaded again, which count for nothing, and until when they may take to end."""
         self._unhealed: dict[int, tuple[int, float]] = {}
         """How often in a row a version could not be healed, and when it is tried again."""
         self._server: int | None = None
@@ -141,19 +142,18 @@ class Watchdog:
         return self._watcher.reloaded(served)
 
     def _leave_out(self, served: Served, models: Sequence[str]) -> None:
-        found = self._stubs(self._directory)
-        self._ending |= {one.process for one in found if one.version == served.version and one.model in models}
+        until = self._clock() + self._settings.ending_s
+        for one in self._stubs(self._directory):
+            if one.version == served.version and one.model in models:
+                self._ending.setdefault(one.process, until)
 
     def _look_at_server(self, state: ServingState) -> bool:
         healed = False
         stubs = self._stubs(self._directory)
-        self._ending &= {one.process for one in stubs}
+        self._end("that were to end by themselves", self._late(stubs))
         stubs = tuple(one for one in stubs if one.process not in self._ending)
         if self._watcher.recovered == (state.server,) and (hung := self._hanging(stubs)):
-            names = ", ".join(sorted(f"{one.model} {one.version}" for one in hung))
-            self._note(f"processes that hang are ended: {names}")
-            for one in hung:
-                end_stub(one)
+            self._end("that hang", hung)
             stubs = tuple(one for one in stubs if one not in hung)
         for served, models in self._lost(state, counted(stubs)):
             healed = self._replace(served, models) or healed
@@ -161,6 +161,19 @@ class Watchdog:
             self._next_metrics = self._clock() + _METRICS_S
             self._look_at_metrics(state)
         return healed
+
+    def _late(self, stubs: Sequence[Stub]) -> tuple[Stub, ...]:
+        """Those that were loaded again long ago and are still there, as one that is stopped would be for ever."""
+        here = {one.process for one in stubs}
+        self._ending = {process: until for process, until in self._ending.items() if process in here}
+        return tuple(one for one in stubs if self._ending.get(one.process, math.inf) <= self._clock())
+
+    def _end(self, which: str, stubs: Sequence[Stub]) -> None:
+        if stubs:
+            names = ", ".join(sorted(f"{one.model} {one.version}" for one in stubs))
+            self._note(f"processes {which} are ended: {names}")
+        for one in stubs:
+            end_stub(one)
 
     def _replace(self, served: Served, models: Sequence[str]) -> bool:
         update_state(self._directory, lambda found: found.counted(stubs_died=1))
