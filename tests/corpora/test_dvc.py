@@ -39,10 +39,16 @@ def checkout(repository: Path, tmp_path: Path) -> Path:
         else:
             shutil.copy(repository / name, target)
     params = yaml.safe_load((copy / "params.yaml").read_text(encoding="utf-8"))
+    preset = copy / "configs" / f"{params['preset']}.yaml"
+    sections = yaml.safe_load(preset.read_text(encoding="utf-8"))
+    sections["incontext.quality"] = {"limits": {}}  # one prompt's pairs are kept, whatever they are like
+    sections["incontext.synthesis"]["steps"] = 4
+    preset.write_text(yaml.safe_dump(sections), encoding="utf-8")
     params["talkers"] = {"identities": 2, "voices": 4, "clips": 1, "languages": "en", "seed": 3}
     params["codec"]["minutes"] = 1
     params["benchmark"] |= {"standard": 2, "challenging": 5}
-    params["train"] |= {"tts_steps": 1, "dubber_steps": 1}
+    params["train"] |= {"tts_steps": 1, "dubber_steps": 1, "lora_steps": 1}
+    params["incontext"]["prompts"] = 1
     params["evaluate"]["nfe"] = 1
     (copy / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     subprocess.run(["git", "init", "-q", str(copy)], check=True)
@@ -123,6 +129,7 @@ def test_the_stages_stand_in_the_order_of_the_work(checkout: Path) -> None:
         ("codec", "train_dubber"),
         ("prepare", "train_dubber"),
         ("train_tts", "train_dubber"),
+        ("pairs", "train_lora"),
         ("benchmarks", "evaluate@standard"),
         ("benchmarks", "evaluate@challenging"),
         ("train_dubber", "evaluate@standard"),
@@ -140,7 +147,7 @@ def test_metrics_are_compared_and_curves_are_drawn(checkout: Path) -> None:
         ]
         card = sample_card()
         write_figures(sample_card(aggregates=(*card.aggregates, *slices)), checkout / "figures" / tier)
-    for model in ("tts", "dubber"):
+    for model in ("tts", "dubber", "lora"):
         log = FolderLog(checkout / "runs/models" / model / "logs")
         for step in (1, 2, 3):
             log.metrics({"train/loss": 3.0 - step, "val/loss": 3.5 - step}, step)
@@ -161,7 +168,12 @@ def test_metrics_are_compared_and_curves_are_drawn(checkout: Path) -> None:
     assert changed["figures/standard/metrics.json"]["embedded.wer.value"]["new"] == 0.125
     _dvc(checkout, "plots", "show", "--out", "plots")
     page = (checkout / "plots" / "index.html").read_text(encoding="utf-8")
-    for title in ("Stage 1, loss by step", "Stage 2, loss by step", "Word error rate, by difficulty"):
+    for title in (
+        "Stage 1, loss by step",
+        "Stage 2, loss by step",
+        "Adapter, loss by step",
+        "Word error rate, by difficulty",
+    ):
         assert title in page
     for points in ('"loss": "2.0"', '"loss": "0.5"', '"difficulty": "occluded"'):
         assert points in page
