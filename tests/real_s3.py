@@ -49,9 +49,10 @@ class S3:
 
 @contextmanager
 def running() -> Iterator[S3]:
-    """A server that answers meanwhile."""
+    """A server that answers meanwhile; what it holds goes with it."""
     import boto3
     from botocore.config import Config
+    from moto.backends import get_backend
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -70,3 +71,7 @@ def running() -> Iterator[S3]:
         yield S3(f"{host}:{port}", client)
     finally:
         server.stop()
+        # Moto keeps objects for the process, not for the server: the next one would have them too.
+        for account in get_backend("s3").values():
+            for backend in account.values():
+                backend.reset()

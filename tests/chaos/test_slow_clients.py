@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 HEADS, BODIES, READERS = 100, 6, 20
 PATIENCE_S = 4.0
-LIMITS = {"headers_s": PATIENCE_S, "upload_idle_s": PATIENCE_S, "send_idle_s": PATIENCE_S, "burst": 100_000}
+LIMITS = {"headers_s": PATIENCE_S, "upload_idle_s": PATIENCE_S, "send_idle_s": PATIENCE_S}
 
 
 def test_slow_clients_hold_up_nobody_and_are_let_go(tmp_path: Path, record_property: Record) -> None:
