@@ -117,16 +117,17 @@ def ask(endpoint: str, key: str, within_s: float = ASK_S) -> Told:
             ``serving.incomplete``, ``serving.bad_packet`` where it is of another dubflow.
     """
     answers: Answers = queue.SimpleQueue()
-    client = triton.InferenceServerClient(endpoint)
+    client, answered = triton.InferenceServerClient(endpoint), False
     try:
         headers = {GRPC_HEADER: key}
         client.start_stream(lambda result, error: answers.put((result, error)), within_s, headers=headers)
         client.async_stream_infer(FRONT, _question(), enable_empty_final_response=True)
-        return _told(answers, within_s)
+        told, answered = _told(answers, within_s), True
+        return told
     except InferenceServerException as error:
         raise typed_error(ended_by(answers) or error) from error
     finally:
-        end_client(client)
+        end_client(client, answered=answered)
 
 
 def resolved(host: str, port: int) -> tuple[str, ...]:

@@ -141,7 +141,7 @@ class _Call:
 
     def dub(self, model: str, version: int, job: Job, watch: Watch) -> list[SpokenSegment]:
         check_stopped(watch)
-        client = triton.InferenceServerClient(self._grpc)
+        client, answered = triton.InferenceServerClient(self._grpc), False
         try:
             client.start_stream(self._heard, stream_timeout=self._deadline_s, headers=self._headers)
             client.async_stream_infer(
@@ -151,11 +151,12 @@ class _Call:
                 request_id=new_request_id(),
                 enable_empty_final_response=True,
             )
-            return self._spoken(job, watch)
+            spoken, answered = self._spoken(job, watch), True
+            return spoken
         except InferenceServerException as error:
             raise typed_error(ended_by(self._answers) or error) from error
         finally:
-            end_client(client)
+            end_client(client, answered=answered)
 
     def _heard(self, result: Any, error: InferenceServerException | None) -> None:
         self._answers.put((result, error))
@@ -239,14 +240,19 @@ def ended_by(answers: Answers) -> InferenceServerException | None:
     return None
 
 
-def end_client(client: Any) -> None:
-    """Close a client and its stream, which tells the server that nobody waits any more."""
+def end_client(client: Any, *, answered: bool) -> None:
+    """Close a client and its stream, which tells the server that nobody waits any more.
+
+    Args:
+        answered: the last response is here. A stream that is cancelled while Triton ends it now and then leaves a
+            socket in the server for good, so only one that still waits is cancelled.
+    """
     stream = client._stream
-    if stream is not None:
+    if stream is not None and not answered:
         # Cancelling alone leaves gRPC's thread waiting for more requests for ever, and with it all that it holds.
         stream._request_queue.put(None)
     with contextlib.suppress(InferenceServerException):
-        client.stop_stream(cancel_requests=True)
+        client.stop_stream(cancel_requests=not answered)
     client.close()
 
 
