@@ -32,6 +32,7 @@ from diflow_evaluation import shown
 from dubflow.atomic import write_json, write_text
 from dubflow.config import load_preset
 from dubflow.corpora.manifest import ClipRow
+from dubflow.dubbing.stitching import resampled
 from dubflow.errors import BadInput
 from dubflow.incontext.backbone.loading import load_backbone
 from dubflow.incontext.backbone.memory import MemorySettings, arrange
@@ -64,7 +65,6 @@ from incontext_bench import (
     piece_of,
     planned,
     rate_of,
-    resampled,
     resynthesised,
     sheet,
     speaker_of,
@@ -113,7 +113,7 @@ def cases_of(
 
 def piece_of_made(clip: SwitchingClip) -> Piece:
     """As judges take it."""
-    return Piece(clip.frames, fitted(resampled(clip.waveform, clip.sample_rate), len(clip.frames)))
+    return Piece(clip.frames, fitted(resampled(clip.waveform, clip.sample_rate, SAMPLE_RATE), len(clip.frames)))
 
 
 def sentences(rows: Sequence[ClipRow], root: Path, frames: int) -> list[tuple[Prompt, Piece]]:

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
 from diflow_evaluation import shown
 from dubflow.config import load_preset
 from dubflow.corpora.manifest import ClipRow, CorpusHeader, read_manifest
+from dubflow.dubbing.stitching import resampled
 from dubflow.errors import BadInput
 from dubflow.faces.landmarks import MediaPipeLandmarker
 from dubflow.faces.mouth import mouth_opening
@@ -156,11 +156,6 @@ def fitted(sound: Waveform, frames: int) -> Waveform:
     return made
 
 
-def resampled(sound: Waveform, rate: int, wanted: int = SAMPLE_RATE) -> Waveform:
-    """At another rate."""
-    return sound if rate == wanted else soxr.resample(sound, rate, wanted, quality="VHQ").astype(np.float32)
-
-
 def resynthesised(net: Backbone, piece: Piece) -> Piece:
     """Through the base's own autoencoders and vocoder: what it could make at best."""
     count = len(piece.frames)
@@ -170,7 +165,7 @@ def resynthesised(net: Backbone, piece: Piece) -> Piece:
     sound = resampled(fitted(piece.sound, whole), SAMPLE_RATE, net.geometry.sample_rate)
     seen = decode_video(net, encode_video(net, frames))[:count]
     heard, rate = decode_audio(net, encode_audio(net, sound, tokens))
-    return Piece(seen, fitted(resampled(heard.mean(axis=0), rate), count))
+    return Piece(seen, fitted(resampled(heard.mean(axis=0), rate, SAMPLE_RATE), count))
 
 
 def synthesis(preset: str, material: MaterialSettings, changes: Mapping[str, Any]) -> SynthesisSettings:

@@ -32,6 +32,7 @@ from diflow_bench import introduce
 from diflow_evaluation import shown
 from dubflow.atomic import write_json, write_text
 from dubflow.config import load_preset
+from dubflow.dubbing.stitching import resampled
 from dubflow.errors import BadInput
 from dubflow.faces.landmarks import MediaPipeLandmarker
 from dubflow.incontext.backbone.audio import encode_audio
@@ -67,7 +68,6 @@ from incontext_bench import (
     opening_of,
     percent,
     planned,
-    resampled,
     sheet,
     synthesis,
 )
