@@ -28,6 +28,9 @@ def test_windows_cover_every_frame_and_share_enough(frames: int, longest: int, o
         assert one.start < other.start
         assert one.stop - other.start >= overlap
     assert len(windows) == 1 or frames > longest
+    count, length = len(windows), windows[0].length
+    assert frames > (count - 1) * (longest - overlap) + overlap or count == 1, "as few as can be"
+    assert count * (length - 8) - (count - 1) * overlap < frames, "as short as can be"
 
 
 @settings(deadline=None)

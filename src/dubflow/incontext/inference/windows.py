@@ -44,12 +44,22 @@ class SpokenText:
 
 
 def windows_of(frames: int, longest: int, overlap: int) -> list[Window]:
-    """Windows over ``frames`` frames, each at most ``longest`` (8k + 1), neighbours sharing at least ``overlap``."""
+    """Windows over ``frames`` frames, each at most ``longest`` (8k + 1), neighbours sharing at least ``overlap``.
+
+    As few as there can be, and these as short as they can be: a window says the words of its own part alone, and in one
+    that is nearly the whole clip these would be drawn out over all of it.
+    """
     if frames <= longest:
-        return [Window(0, frames, -(-(frames - 1) // 8) * 8 + 1)]
+        return [Window(0, frames, _whole(frames))]
     count = -(-(frames - overlap) // (longest - overlap))
-    starts = [round(number * (frames - longest) / (count - 1)) for number in range(count)]
-    return [Window(start, start + longest, longest) for start in starts]
+    length = _whole(-(-(frames + (count - 1) * overlap) // count))
+    starts = [round(number * (frames - length) / (count - 1)) for number in range(count)]
+    return [Window(start, start + length, length) for start in starts]
+
+
+def _whole(frames: int) -> int:
+    """The next 8k + 1."""
+    return -(-(frames - 1) // 8) * 8 + 1
 
 
 def texts_of_windows(texts: Sequence[SpokenText], windows: Sequence[Window]) -> list[str]:
