@@ -152,7 +152,7 @@ def talks(out: Path, base: Path, pairs: Path | None, count: int, hard: int) -> t
         each = -(-many // len(languages))
         wanted = Wanted(kind, each, languages, held, frozenset(commands), known.size, event_share=share)
         if many:
-            some = planned(wanted, recogniser, seed=60_013 + place)[:many]
+            some = planned(wanted, recogniser, seed=61_013 + place)[:many]
             # People of several worlds in one corpus: each gets a name of its own.
             plans += [_renamed(plan, f"k{place}") for plan in some]
     rows = drawn(out / "talkers", plans, "held-out talkers")
