@@ -47,6 +47,7 @@ def _steps(model, workspace, code, preset, benchmark, policy, registry, name, he
                 workspace=workspace,
                 code=code,
                 policy=policy,
+                name=name,
             ),
             gating.PLACE,
         )

@@ -10,7 +10,7 @@ from pipelines.adapted import adapted
 @dsl.pipeline(name="train-lora", description="Train an adapter for LTX-2 on pairs, judge it, promote what is better.")
 def train_lora(
     pairs: str = "",
-    base: str = "tiny",
+    base: str = "starter",
     workspace: str = "/workspace",
     code: str = "",
     preset: str = "tiny",
@@ -28,7 +28,7 @@ def train_lora(
     registry: str = "",
     name: str = "lora",
 ):
-    """``pairs``: folder or object storage prefix of pairs; without it ``base`` (an LTX-2 that all pods see, or tiny)
+    """``pairs``: folder or object storage prefix of pairs; without it ``base`` (an LTX-2 that all pods see, or starter)
     makes them, from the file ``prompts`` or from ``prompt_count`` drawn prompts."""
     common = {"workspace": workspace, "code": code, "base": base, "preset": preset}
     training = {"start": start, "steps": steps, "seed": seed, "nodes": nodes, "devices": devices}

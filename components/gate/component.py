@@ -16,10 +16,11 @@ def gate(
     workspace: str,
     code: str,
     policy: str,
+    name: str,
 ) -> int:
     """The verdict with its evidence page; 1 where it says promote."""
     from dubflow.platform.steps.judging import decide
 
-    made = decide(verdict.path, page.path, workspace, challenger.path, champion.path, policy)
+    made = decide(verdict.path, page.path, workspace, challenger.path, champion.path, policy, name)
     verdict.metadata.update(made.facts)
     return made.promote

@@ -78,6 +78,14 @@ def preset(tmp_path: Path) -> Path:
             "checkpoint_every": 1,
         }
     path = tmp_path / "small.yaml"
+    # The adapter's half: whatever pairs the starter makes of two prompts, and two steps.
+    tiny = yaml.safe_load((presets_folder() / "tiny.yaml").read_text("utf-8"))
+    content |= {name: section for name, section in tiny.items() if name.startswith("incontext.")}
+    content["incontext.quality"] = {"limits": {}}
+    content["incontext.training"] |= {"batch_items": 2, "checkpoint_every": 1}
+    content["incontext.inference"] |= {"steps": 2}
+    content["incontext.synthesis"] |= {"steps": 4}
+    content["demo_adapter"] = {"preset": str(path), "prompts": 2, "steps": 2}
     path.write_text(yaml.safe_dump(content), "utf-8")
     return path
 
@@ -97,9 +105,12 @@ def test_it_makes_a_champion_once(
     champion = champion_of("", "demo-dubber")
     assert champion is not None
     assert (champion.version, champion.package) == (1, first["champion"]["package"])
-    (packed,) = (home / "runs" / "workspace" / "champions").iterdir()
-    package = open_package(packed, [home / "runs" / "keys" / "package.pem.pub"])
-    assert package.digest == champion.package
+    packed = (home / "runs" / "workspace" / "champions").iterdir()
+    packages = {
+        one.digest: one for one in (open_package(path, [home / "runs/keys/package.pem.pub"]) for path in packed)
+    }
+    assert packages.keys() == {champion.package, first["adapter"]["champion"]["package"]}
+    package = packages[champion.package]
     assert "CC0-1.0" in package.manifest.tags, "of the corpora that it was trained on"
 
     verdict = read_verdict(Path(first["verdict"]["verdict"]))
@@ -120,11 +131,15 @@ def test_it_makes_a_champion_once(
     assert dubbed.sample_count == 640 * dubbed.frame_count
     assert all(cv2.imread(path) is not None for path in first["pictures"])
 
+    _lips_as_well(first)
     made = {path: path.stat().st_mtime_ns for path in map(Path, [result["out"], *first["pictures"]])}
     again = answer("demo", "--out", home, "--preset", preset)
     states = again["run"]["steps"]
     assert {name for name, state in states.items() if state != "cached"} == {"register"}
+    assert {name for name, state in again["adapter"]["run"]["steps"].items() if state != "cached"} == {"register"}
     assert again["champion"] == first["champion"]
+    assert again["adapter"]["champion"] == first["adapter"]["champion"]
+    assert again["adapter"]["dubbed"]["found"] == 1
     assert again["dubbed"]["found"] == 1
     assert made == {path: path.stat().st_mtime_ns for path in made}
     history = Journal(store_of(None, home / "models")).entries("demo-dubber")
@@ -150,6 +165,22 @@ def test_it_makes_a_champion_once(
     assert [key.tenant for key in keys] == ["demo", "demo"], "the second run had nothing to ask"
     assert all(key.revoked is not None for key in keys)
     _nothing_is_left(home)
+
+
+def _lips_as_well(demo: dict[str, Any]) -> None:
+    """The in-context engine went the same way, on the same clips, and gave a clip new lips."""
+    adapter = demo["adapter"]
+    assert adapter["run"]["state"] == "succeeded"
+    assert {"train-lora", "register", "evaluate", "gate", "promote", "smoke-dub"} <= adapter["run"]["steps"].keys()
+    cards = [read_card(Path(one["verdict"]["card"])) for one in (demo, adapter)]
+    assert cards[0].protocol.benchmark == cards[1].protocol.benchmark
+    assert cards[1].package == adapter["champion"]["package"]
+    scores = Path(demo["scores"]).read_text("utf-8")
+    assert all(card.system in scores for card in cards)
+    assert "embedded world" in scores
+    (result,) = adapter["dubbed"]["results"]
+    dubbed = read_clip(Path(result["out"]))
+    assert dubbed.sample_count == 640 * dubbed.frame_count
 
 
 def _served_over_http(home: Path, served: dict[str, Any], version: int) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from dubflow.platform.demo import DemoReport, OwnClip
+    from dubflow.platform.demo_runs import Released
 
 
 def demo(
@@ -34,9 +35,10 @@ def demo(
 ) -> None:
     """Run the main job in the embedded world.
 
-    The pipeline train-dubber on this machine: talking heads, preparation, training from the starter's weights, score
-    card, gate, promotion; then the champion dubs, is served, and dubs a clip over HTTP. What is finished is found; a
-    demo that was killed goes on. Who brings a clip with its own voice says that this voice may be cloned.
+    The pipelines train-dubber and train-lora on this machine: talking heads, preparation, pairs, training from the
+    starter's weights, score cards, gate, promotion; then the champions dub, the first is served, and dubs a clip over
+    HTTP. What is finished is found; a demo that was killed goes on. Who brings a clip with its own voice says that this
+    voice may be cloned.
     """
     from dubflow.config import Settings
 
@@ -63,45 +65,52 @@ def _own(clip: str, text: str, language: str, reference: str) -> OwnClip | None:
 
 
 def _print_report(console: Console, report: DemoReport) -> None:
-    cached = sum(state == "cached" for state in report.run.steps.values())
-    champion, verdict = report.champion, report.verdict or {}
-    dubs = report.dubs
+    dubs, lips = report.dubs, report.adapter.dubs
     rows = [
-        (
-            "pipeline",
-            f"{len(report.run.steps)} steps, {cached} found in the cache",
-            str(report.home / "runs" / report.run.id),
-        ),
-        ("champion", f"{champion['model']} {champion['version']}", f"package {champion['package'][:12]}"),
-        ("gate", verdict.get("decision", "not asked"), verdict.get("verdict", "")),
-        ("score card", "", verdict.get("card", "")),
-        ("evidence page", "", verdict.get("page", "")),
+        *_released(report.dubber),
+        *_released(report.adapter.champion),
+        ("both engines", "", str(report.adapter.scores or "")),
         ("dubbed", f"{len(dubs.results)} clips, {dubs.found} found finished", ""),
         *(("", result.language, str(result.out)) for result in dubs.results),
+        *(("with new lips", result.language, str(result.out)) for result in lips.results),
         *(("picture", "", str(path)) for path in report.pictures),
     ]
     console.print()
     print_table(console, "Made in the embedded world", ("what", "", "where"), rows)
-    if verdict.get("headline"):
-        console.print(f"\nThe gate said: {verdict['headline']}", markup=False, highlight=False)
+    for one in (report.dubber, report.adapter.champion):
+        if one.verdict:
+            told = f"The gate said of {one.model}: {one.verdict['headline']}"
+            console.print(f"\n{told}", markup=False, highlight=False)
     lines = [
         (result.out.name, result.language, result.reference, one.speech_start, one.speech_end, one.text)
-        for result in dubs.results
+        for result in (*dubs.results, *lips.results)
         for one in result.segments
     ]
     console.print()
     print_table(console, "Dubbed", ("file", "language", "voice of", "speech from", "to", "text"), lines)
     console.print()
     _print_served(console, report)
-    for failure in dubs.failures:
+    for failure in (*dubs.failures, *lips.failures):
         console.print(f"{failure.clip}: {failure.reason} ({failure.code})", markup=False, highlight=False)
+
+
+def _released(one: Released) -> list[tuple[str, str, str]]:
+    cached = sum(state == "cached" for state in one.run.steps.values())
+    verdict = one.verdict or {}
+    return [
+        ("pipeline", f"{len(one.run.steps)} steps, {cached} found in the cache", one.run.id),
+        ("champion", f"{one.model} {one.version}", f"package {one.package[:12]}"),
+        ("gate", verdict.get("decision", "not asked"), verdict.get("verdict", "")),
+        ("score card", "", verdict.get("card", "")),
+        ("evidence page", "", verdict.get("page", "")),
+    ]
 
 
 def _print_served(console: Console, report: DemoReport) -> None:
     served = report.served
     how = "Triton" if served.mode == "triton" else f"in-process: {served.why}"
     rows = [
-        ("served", f"{report.champion['model']} {served.version}, by {how}"),
+        ("served", f"{report.dubber.model} {served.version}, by {how}"),
         ("address", served.address if served.kept else f"{served.address} (has ended)"),
         ("clip", str(served.clip)),
         ("job", f"{served.job}{', found' if served.found else ''}"),

@@ -1,13 +1,13 @@
-"""The main job in the embedded world, from nothing to a champion that dubs.
+"""The main job in the embedded world, from nothing to champions that dub.
 
 The pipeline ``train-dubber`` runs here as it would on a cluster: render, prepare, train both stages a little from the
-starter's weights, register, judge, gate, promote. Then the champion dubs clips of people it never met, or the clip that
-somebody brought. Whatever is finished is found, and a run that was killed goes on.
+starter's weights, register, judge, gate, promote. Then ``train-lora`` does the same for the in-context engine, judged
+on the same clips. The champions dub clips of people they never met, and the first one the clip that somebody brought.
+Whatever is finished is found, and a run that was killed goes on.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,18 +21,14 @@ from dubflow.corpora.manifest import CorpusManifest, read_manifest
 from dubflow.diflow.stored import STARTER, STARTER_TTS, find_model
 from dubflow.dubbing.jobs import DubReport
 from dubflow.media.probe import probe
+from dubflow.platform.demo_adapter import AdapterDemo, dub_lips, run_adapter, write_scores
 from dubflow.platform.demo_dubs import ChosenDub, choose_dubs, draw_dubs, dub_chosen
+from dubflow.platform.demo_runs import Released, released
 from dubflow.platform.demo_serving import ServedDub, WantedDub, serve_and_dub
 from dubflow.platform.dvc_remote import set_up_remote
-from dubflow.platform.pipelines.definitions import code_digest, read_pipeline
-from dubflow.platform.pipelines.local import WORKSPACE, resume, start
-from dubflow.platform.pipelines.records import RunRecord, list_records
-from dubflow.platform.pipelines.surroundings import surroundings
-from dubflow.platform.steps.champions import champion_folder
+from dubflow.platform.pipelines.local import WORKSPACE
 from dubflow.platform.steps.data import talkers_folder
-from dubflow.platform.steps.judging import LATEST
-from dubflow.platform.steps.registry_words import champion_of
-from dubflow.registry.package.opening import open_package
+from dubflow.platform.steps.judging import benchmark_file
 from dubflow.talkers.contact_sheet import contact_sheet
 
 PIPELINE = "train-dubber"
@@ -74,15 +70,14 @@ class DemoReport:
     """What the demo made, and where.
 
     Attributes:
-        home: its folder. run: of the pipeline. champion: version in use, its package's digest.
-        verdict: what the gate said last, with the paths of card and page; None where it has said nothing.
-        dubs: what was dubbed. pictures: of corpus and dubs. served: what was dubbed over HTTP, and how.
+        home: its folder. dubber: the pipeline's run, its champion, what the gate said. adapter: the same of the
+        in-context engine, with its dub and the table of both.
+        dubs: what the dubber dubbed. pictures: of corpus and dubs. served: what was dubbed over HTTP, and how.
     """
 
     home: Path
-    run: RunRecord
-    champion: dict[str, Any]
-    verdict: dict[str, Any] | None
+    dubber: Released
+    adapter: AdapterDemo
     dubs: DubReport
     pictures: tuple[Path, ...]
     served: ServedDub
@@ -90,24 +85,28 @@ class DemoReport:
     @property
     def fine(self) -> bool:
         """Whether every clip was dubbed."""
-        return not self.dubs.failures
+        return not (self.dubs.failures or self.adapter.dubs.failures)
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
         return {
             "world": "embedded",
             "home": str(self.home),
-            "run": self.run.model_dump(mode="json"),
-            "champion": self.champion,
-            "verdict": self.verdict,
-            "dubbed": {
-                "found": self.dubs.found,
-                "results": [result.model_dump(mode="json") for result in self.dubs.results],
-                "failures": [failure.model_dump(mode="json") for failure in self.dubs.failures],
-            },
+            **self.dubber.as_dict(),
+            "dubbed": _dubbed(self.dubs),
+            "adapter": self.adapter.champion.as_dict() | {"dubbed": _dubbed(self.adapter.dubs)},
+            "scores": str(self.adapter.scores or ""),
             "pictures": [str(path) for path in self.pictures],
             "served": self.served.model_dump(mode="json"),
         }
+
+
+def _dubbed(dubs: DubReport) -> dict[str, Any]:
+    return {
+        "found": dubs.found,
+        "results": [result.model_dump(mode="json") for result in dubs.results],
+        "failures": [failure.model_dump(mode="json") for failure in dubs.failures],
+    }
 
 
 def run_demo(
@@ -136,19 +135,18 @@ def run_demo(
         probe(own.clip)
     runs = (home / "runs").resolve()
     arguments = _arguments(settings, preset, from_scratch)
-    run = _pipeline(arguments, runs, say)
-    os.environ.update(surroundings(runs))
-    model = champion_folder(runs / WORKSPACE, "", settings.name)
-    package = open_package(model, [Path(os.environ["DUBFLOW_TRUSTED_KEYS"])])
+    dubber = released(PIPELINE, settings.name, arguments, runs, say)
+    judged_on = benchmark_file(runs / WORKSPACE, settings.benchmark, arguments["preset"])
+    lips = run_adapter(preset, runs, judged_on, settings.policy, say, from_scratch=from_scratch)
     chosen, manifest = _chosen(settings, arguments, runs / WORKSPACE)
-    dubs, pictures = _dub_some(chosen, manifest, model, home)
-    champion = champion_of("", settings.name)
-    version = champion.version if champion is not None else 0
-    about = {"model": settings.name, "version": version, "package": package.digest}
+    dubs, pictures = _dub_some(chosen, manifest, dubber.folder, home)
+    adapter = AdapterDemo(
+        lips, dub_lips(chosen[0], manifest, lips, home / "dubbed"), write_scores(home, (dubber, lips))
+    )
     served = serve_and_dub(
         home,
         settings.name,
-        (version, package.digest),
+        (dubber.version, dubber.package),
         Path(os.environ["DUBFLOW_TRUSTED_KEYS"]),
         _theirs(own) if own is not None else _real(Path.cwd().parent) or _drawn(chosen[0], manifest),
         say,
@@ -156,7 +154,7 @@ def run_demo(
     )
     if (remote := set_up_remote(Path.cwd(), home)) is not None:
         say(f"dvc push keeps data and models in {remote} (.dvc/config.local)")
-    return DemoReport(home, run, about, _latest(runs / WORKSPACE), dubs, pictures, served)
+    return DemoReport(home, dubber, adapter, dubs, pictures, served)
 
 
 def _arguments(settings: DemoSettings, preset: str, from_scratch: bool) -> dict[str, Any]:
@@ -174,21 +172,6 @@ def _arguments(settings: DemoSettings, preset: str, from_scratch: bool) -> dict[
     }
     starts = ("", "") if from_scratch else (settings.start, settings.start_tts)
     return given | dict(zip(("start", "start_tts"), starts, strict=True))
-
-
-def _pipeline(arguments: dict[str, Any], runs: Path, say: Callable[[str], None]) -> RunRecord:
-    """Go on with the last run where it is this one and did not end; else begin one, which finds what was made."""
-    definition = read_pipeline(PIPELINE)
-    asked = arguments | {"code": code_digest()}
-    last = next(iter(list_records(runs)), None)
-    same = last is not None and all(last.arguments.get(name) == value for name, value in asked.items())
-    if last is not None and same and last.state in ("failed", "cancelled", "stopped"):
-        say(f"Going on with the run {last.id}, which {_ENDED[last.state]}")
-        return resume(last.id, runs, say)
-    return start(definition, asked, runs, say)
-
-
-_ENDED = {"failed": "failed", "cancelled": "was cancelled", "stopped": "was killed"}
 
 
 def _chosen(
@@ -223,9 +206,3 @@ def _real(beside: Path) -> WantedDub | None:
 def _drawn(one: ChosenDub, manifest: CorpusManifest) -> WantedDub:
     clip, text = manifest.media_path(one.clip), one.text.transcript or ""
     return WantedDub(clip, text, one.clip.language or "", "a drawn clip", voice=_DRAWN_VOICE)
-
-
-def _latest(workspace: Path) -> dict[str, Any] | None:
-    path = workspace / LATEST
-    found: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-    return found

@@ -18,8 +18,6 @@ from dubflow.registry.package.manifest import read_manifest
 
 NOBODY = "nobody.json"
 """Stands in the place of a card where nothing is in use yet."""
-LATEST = "latest_verdict.json"
-"""In the workspace: what the gate said last, and where everything about it lies."""
 TIERS = ("standard", "challenging")
 """Benchmarks that are rendered; any other name is a file's."""
 
@@ -57,7 +55,12 @@ def evaluate_in_use(out: str, workspace: str, registry: str, name: str, benchmar
     return {"champion": read_manifest(folder).digest, "digest": digest_of(card), "world": answer["world"]}
 
 
-def decide(verdict: str, page: str, workspace: str, challenger: str, champion: str, policy: str) -> Decision:
+def latest_verdict(workspace: Path, name: str) -> Path:
+    """File that says what the gate said last of the model ``name``, and where everything about it lies."""
+    return workspace / "latest_verdicts" / f"{name}.json"
+
+
+def decide(verdict: str, page: str, workspace: str, challenger: str, champion: str, policy: str, name: str) -> Decision:
     """``dubflow gate`` with its evidence page; the page is one file, and the clips it plays lie beside the verdict."""
     root = begin(workspace)
     against = "none" if (Path(champion) / NOBODY).is_file() else champion
@@ -77,7 +80,9 @@ def decide(verdict: str, page: str, workspace: str, challenger: str, champion: s
         "verdict": str(folder / "verdict.json"),
         "page": str(folder / "page" / "index.html"),
     }
-    write_json(root / LATEST, latest)
+    path = latest_verdict(root, name)
+    path.parent.mkdir(exist_ok=True)
+    write_json(path, latest)
     decision = answer["verdict"]["decision"]
     trained = run_folder(root, parts["challenger"])
     if trained is not None:
