@@ -25,6 +25,8 @@ def main(run: Path) -> int:
     """Run the pipeline that lies in the folder ``run`` with the arguments of its record."""
     end_with_parent(signal.SIGKILL)
     os.environ.update({RUN: str(run), RUNNER: str(os.getpid()), "PYTHONUNBUFFERED": "1"})
+    # Steps that run side by side share the cores; threads that wait busily would keep them from one another.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")
     warnings.filterwarnings("ignore")
     from kfp import components, local
