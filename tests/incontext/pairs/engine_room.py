@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,7 @@ from dubflow.faces.tracks import POINTS, FaceTrack, FaceTracks
 from dubflow.incontext.backbone.parts import Backbone
 from dubflow.incontext.backbone.tiny import tiny_backbone
 from dubflow.incontext.backbone.video import encode_video
+from dubflow.incontext.inference.sampling import ClipLatents
 from dubflow.incontext.pairs.engine import PairEngine
 from dubflow.incontext.pairs.engine_parts import MadePair, Measured, Span, Split, SwitchingClip
 from dubflow.incontext.pairs.engine_settings import SynthesisSettings
@@ -80,6 +82,18 @@ class DrawnClips:
         loud = (moments < 0.6) | (moments > 1.0)
         tone = 0.2 * np.sin(2 * np.pi * (200 + seed % 200) * moments) * loud
         return SwitchingClip(frames, tone.astype(np.float32), RATE, {"drawn": seed})
+
+
+class OwnLatents(DrawnClips):
+    """Drawn clips that tell latents of their own, as a base's do."""
+
+    id = "drawn-own-1"
+
+    def _drawn(self, prompt: Prompt, seed: int) -> SwitchingClip:
+        clip, source = super()._drawn(prompt, seed), torch.Generator().manual_seed(seed)
+        geometry, frames = base().geometry, len(clip.frames)
+        sound = torch.randn(1, geometry.audio_tokens(frames / 25), geometry.audio_channels, generator=source)
+        return replace(clip, latents=ClipLatents(encode_video(base(), clip.frames)[None], sound))
 
 
 class Middle:

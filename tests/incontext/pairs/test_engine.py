@@ -9,15 +9,27 @@ import pytest
 import torch
 
 from dubflow.errors import BadInput, WrongUse
+from dubflow.incontext.backbone.fingerprint import fingerprint
 from dubflow.incontext.backbone.settings import Version
 from dubflow.incontext.inference.sampling import ClipLatents
 from dubflow.incontext.pairs.augmentation import merged, spelled
-from dubflow.incontext.pairs.engine import PairEngine, cut_half
-from dubflow.incontext.pairs.engine_parts import ContextHalf, GeneratedHalf, MadePair, Span, SwitchingClip
+from dubflow.incontext.pairs.engine import PairEngine
+from dubflow.incontext.pairs.engine_parts import ContextHalf, GeneratedHalf, MadePair, Span
 from dubflow.incontext.pairs.engine_settings import SynthesisSettings
 from dubflow.incontext.pairs.manifest import PairFile, PairRow
 from incontext import samples
-from incontext.pairs.engine_room import SETTINGS, DrawnClips, KnownFace, Louder, Middle, NeverCut, engine, prompt
+from incontext.pairs.engine_room import (
+    SETTINGS,
+    DrawnClips,
+    KnownFace,
+    Louder,
+    Middle,
+    NeverCut,
+    OwnLatents,
+    base,
+    engine,
+    prompt,
+)
 
 
 def test_either_half_is_a_target_as_it_was_and_its_context_speaks_the_other_language() -> None:
@@ -39,6 +51,23 @@ def test_either_half_is_a_target_as_it_was_and_its_context_speaks_the_other_lang
     assert (first.context_said, first.context_language) == ("pose", "fr")
     assert (second.target_language, second.context_said, second.context_language) == ("fr", "blue", "en")
     assert np.array_equal(first.other.frames, second.target.frames)
+
+
+def test_either_half_keeps_the_latents_of_its_sound_as_the_base_made_them() -> None:
+    made = engine(maker=OwnLatents()).make(prompt(), 7)
+    assert made.clip is not None
+    assert made.clip.latents is not None
+    whole = made.clip.latents.audio[0]
+    for half, span in zip(made.halves, (slice(2, 19), slice(24, 41)), strict=True):
+        target, context = half.pair.target.tokens, half.pair.context.tokens
+        assert target is not None
+        assert context is not None
+        assert torch.equal(target, whole[span])
+        assert context.shape == target.shape
+        # The tokens that are wholly the half's are all re-spoken.
+        assert bool((context != target).any(dim=1).all())
+        assert half.lineage["base"]["audio_vae"] == fingerprint(base().audio_vae)
+    assert all(half.pair.target.tokens is None for half in engine().make(prompt(), 7).halves)
 
 
 def test_lineage_leads_down_to_prompt_seeds_base_and_mask() -> None:
@@ -167,12 +196,3 @@ def test_letters_to_spell() -> None:
     assert all(one != other for one, other in pairwise(letters))
     assert len(spelled(0.1, 5, a_second=1.0).split("..")) == 3
     assert spelled(4.0, 6, a_second=3.0) != spelled(4.0, 5, a_second=3.0)
-
-
-def test_a_half_has_its_sound_to_the_sample() -> None:
-    sound = np.arange(1, 24000 + 1, dtype=np.float32)
-    half = cut_half(SwitchingClip(np.zeros((41, 2, 2, 3), np.uint8), sound, 24000), Span(9, 26))
-    assert len(half.waveform) == 17 * 960
-    assert half.waveform[0] == 9 * 960 + 1
-    assert half.waveform[24000 - 9 * 960 :].max() == 0
-    assert not torch.is_tensor(half.frames)

@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from dubflow.atomic import PARTIAL
 from dubflow.corpora.parts import Part
 from dubflow.errors import BadInput
+from dubflow.incontext.backbone.fingerprint import fingerprint
 from dubflow.incontext.backbone.loading import meta_backbone
 from dubflow.incontext.backbone.positions import audio_positions, video_positions
 from dubflow.incontext.backbone.settings import published
@@ -24,13 +25,14 @@ from dubflow.incontext.pairs.engine_cost import pass_flops
 from dubflow.incontext.pairs.engine_items import ITEM, Item, item_folder, item_key, read_item
 from dubflow.incontext.pairs.engine_parts import Split, SwitchingClip
 from dubflow.incontext.pairs.manifest import PairManifest, read_pairs
+from dubflow.incontext.pairs.own_sound import read_own_sound
 from dubflow.incontext.pairs.prompts.structure import Prompt
 from dubflow.incontext.pairs.shards import SynthesisReport, survey, synthesize
 from dubflow.incontext.tokens import ContextTokens
 from dubflow.media.decode import read_clip
 from dubflow.media.digest import sha256_file
 from dubflow.progress import Silent
-from incontext.pairs.engine_room import DrawnClips, Louder, Middle, base, engine, prompt, prompts
+from incontext.pairs.engine_room import DrawnClips, Louder, Middle, OwnLatents, base, engine, prompt, prompts
 from incontext.pairs.shard_processes import finished
 
 SEED = 5
@@ -87,6 +89,21 @@ def test_pairs_are_on_disk_with_their_digests_and_read_back(tmp_path: Path) -> N
     assert cost["tries"] == 2
     assert cost["seconds_per_kept"] == pytest.approx(cost["seconds"] / len(found.accepted), abs=2e-3)
     assert 0 < cost["device_seconds"] <= cost["seconds"]
+
+
+def test_the_sound_of_both_clips_is_kept_as_the_latents_that_it_was(tmp_path: Path) -> None:
+    net = base()
+    made(tmp_path, 1, maker=OwnLatents())
+    for row in read_pairs(tmp_path):
+        file = row.own_sound(fingerprint(net.audio_vae))
+        assert file is not None
+        assert file in row.files
+        assert row.own_sound("0" * 64) is None
+        sound = read_own_sound(tmp_path / file.path, 17, net.geometry.audio_channels)
+        assert not torch.equal(sound.context, sound.target)
+        assert sha256_file(tmp_path / file.path) == file.sha256
+    made(tmp_path / "drawn", 1)
+    assert all(row.sound is None for row in read_pairs(tmp_path / "drawn"))
 
 
 @pytest.mark.slow

@@ -12,12 +12,15 @@ from hypothesis import strategies as st
 
 from dubflow.errors import BadInput
 from dubflow.faces.tracks import POINTS, FaceTrack, FaceTracks
+from dubflow.incontext.backbone.fingerprint import fingerprint
 from dubflow.incontext.backbone.tiny import tiny_backbone
 from dubflow.incontext.backbone.video import encode_video
-from dubflow.incontext.pairs.manifest import PairManifest, PairRow
-from dubflow.incontext.training.encoding import encode_pairs
-from dubflow.incontext.training.latents import LatentSet, packed, read_index, unpacked
+from dubflow.incontext.pairs.manifest import PairFile, PairManifest, PairRow
+from dubflow.incontext.pairs.own_sound import OwnSound, write_own_sound
+from dubflow.incontext.training.encoding import EncodeReport, encode_pairs
+from dubflow.incontext.training.latents import LatentSet, PairLatents, packed, read_index, unpacked
 from dubflow.media.decode import read_clip
+from dubflow.media.digest import sha256_file
 from incontext.training.room import DATA, Room, clip, write_pairs
 
 
@@ -84,6 +87,28 @@ def test_a_second_run_does_nothing_and_a_changed_pair_is_done_alone(tmp_path: Pa
     assert larger.done == 2
     other = encode_pairs(pairs, tiny_backbone(seed=1), out, DATA)
     assert other.done == 2, "other weights make other latents"
+
+
+def test_sound_that_this_base_made_is_taken_as_the_latents_that_it_was(tmp_path: Path) -> None:
+    base, out = tiny_backbone(), tmp_path / "latents"
+    own = OwnSound(torch.randn(10, 8), torch.randn(10, 8))
+    write_own_sound(tmp_path / "0-sound.safetensors", own)
+    sound = PairFile(path="0-sound.safetensors", sha256=sha256_file(tmp_path / "0-sound.safetensors"))
+
+    def encoded(audio_vae: str) -> tuple[EncodeReport, PairLatents]:
+        row = {"sound": sound, "lineage": {"base": {"audio_vae": audio_vae}}}
+        pairs = changed(write_pairs(tmp_path, 2, mask=False), **row)
+        return encode_pairs(pairs, base, out, DATA), LatentSet(out)["pair/0"]
+
+    report, plain = encoded("of another base")
+    assert (report.done, report.own_sound) == (2, 0)
+    report, pair = encoded(fingerprint(base.audio_vae))
+    assert (report.done, report.found, report.own_sound) == (1, 1, 1)
+    assert torch.equal(pair.context_audio, own.context[:9])
+    assert torch.equal(pair.target_audio, own.target[:9])
+    assert torch.equal(pair.target_video, plain.target_video)
+    assert plain.target_audio.shape == pair.target_audio.shape
+    assert not torch.equal(plain.target_audio, pair.target_audio)
 
 
 def test_what_cannot_be_used_is_left_out_with_its_reason(tmp_path: Path) -> None:

@@ -30,13 +30,13 @@ from dubflow.incontext.backbone.parts import Backbone
 from dubflow.incontext.backbone.video import decode_video, encode_video
 from dubflow.incontext.inference.sampling import ClipLatents, GuidedText
 from dubflow.incontext.pairs.augmentation import merged
+from dubflow.incontext.pairs.cutting import cut_half
 from dubflow.incontext.pairs.engine_cost import Stopwatch
 from dubflow.incontext.pairs.engine_parts import (
     HALVES,
     ClipMaker,
     ContextHalf,
     ContextRole,
-    GeneratedHalf,
     Half,
     MadePair,
     Measured,
@@ -58,7 +58,7 @@ from dubflow.incontext.pairs.prompts.structure import Prompt, shortened
 from dubflow.incontext.training.face_masks import face_mask
 from dubflow.training.seeds import seed_of
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same prompt would become other pairs."""
 
 
@@ -129,6 +129,7 @@ class PairEngine:
         self.base: dict[str, Any] = {
             "version": backbone.version,
             "fingerprint": content_key(parts),
+            "audio_vae": parts["audio_vae"],
             "dtype": str(backbone.dtype),
         }
 
@@ -182,7 +183,7 @@ class PairEngine:
             face = face_mask(track, height, width)
         with watch.timing("mask"):
             remade = [self._remade(clip, half, split, one) for half, one in zip(HALVES, (first, second), strict=True)]
-            latents = self._encoded(clip)
+            latents = clip.latents or self._encoded(clip)
         if not all(bool(one.any()) for one in remade):
             raise BadInput(
                 "incontext.empty_mask",
@@ -243,8 +244,9 @@ class PairEngine:
         with watch.timing("decode"):
             frames = decode_video(self.backbone, latents.video[0])
             sound, rate = decode_audio(self.backbone, latents.audio[0])
-        half = cut_half(SwitchingClip(frames, sound.mean(axis=0), rate), span)
-        return ContextHalf(half.frames, half.waveform, half.sample_rate, role)
+        whole = SwitchingClip(frames, sound.mean(axis=0), rate, latents=latents)
+        half = cut_half(whole, span, self.backbone.geometry)
+        return ContextHalf(half.frames, half.waveform, half.sample_rate, role, half.tokens)
 
     def _half(
         self,
@@ -264,9 +266,9 @@ class PairEngine:
             lineage["augmentation"] = second.told()
         context = self._context(latents, span, role, watch)
         pair = MadePair(
-            target=cut_half(cut.clip, span),
+            target=cut_half(cut.clip, span, self.backbone.geometry),
             context=context,
-            other=cut_half(cut.clip, cut.split.of(HALVES[1 - half])),
+            other=cut_half(cut.clip, cut.split.of(HALVES[1 - half]), self.backbone.geometry),
             target_said=own.text,
             target_language=own.language,
             context_said=first.text,
@@ -309,12 +311,3 @@ def check_switch(prompt: Prompt) -> None:
             f"No pair can be made of the prompt {shortened(said)!r}: {reason}.",
             "A switch has two timed segments in two languages, each with its `translation` into the other's.",
         )
-
-
-def cut_half(clip: SwitchingClip, span: Span) -> GeneratedHalf:
-    """Frames of ``span`` as they are, and the sound that belongs to them, to the sample; silence where it has ended."""
-    start, stop = (round(Fraction(frame * clip.sample_rate, FPS)) for frame in (span.start, span.stop))
-    waveform = np.zeros(stop - start, np.float32)
-    own = clip.waveform[start:stop]
-    waveform[: len(own)] = own
-    return GeneratedHalf(clip.frames[span.start : span.stop].copy(), waveform, clip.sample_rate)

@@ -1,7 +1,8 @@
 """What came of one prompt, on disk: a folder that appears whole, named by all that it hangs on.
 
-``items/ab/<key>/`` holds ``item.json``, the clip as the base made it, and of either half the target, the context and
-the mask of the face. A prompt of which no try succeeded has an item too, with the reasons, so it is not tried again.
+``items/ab/<key>/`` holds ``item.json``, the clip as the base made it, and of either half the target, the context, the
+base's own latents of their sound, and the mask of the face. A prompt of which no try succeeded has an item too, with
+the reasons, so it is not tried again.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from dubflow.corpora.cache import content_key
 from dubflow.corpora.manifest import Split
 from dubflow.errors import BadInput
 from dubflow.incontext.pairs.engine import MadeHalf, MadeItem, PairEngine
+from dubflow.incontext.pairs.engine_parts import MadePair
 from dubflow.incontext.pairs.engine_settings import FPS, SynthesisSettings
 from dubflow.incontext.pairs.lip_mask import mask_video
 from dubflow.incontext.pairs.manifest import PairFile, PairRow
+from dubflow.incontext.pairs.own_sound import OwnSound, write_own_sound
 from dubflow.incontext.pairs.prompts.content import prompt_id
 from dubflow.incontext.pairs.prompts.structure import Prompt
 from dubflow.incontext.prompts import dub_prompt
@@ -141,7 +144,7 @@ def rows_of(item: Item, reasons: Mapping[str, tuple[str, ...]]) -> list[PairRow]
     for row in item.rows:
         files = {
             name: file.model_copy(update={"path": f"{prefix}/{file.path}"})
-            for name in ("context", "target", "context_audio", "target_audio", "mask")
+            for name in ("context", "target", "context_audio", "target_audio", "sound", "mask")
             if (file := getattr(row, name)) is not None
         }
         rejected = tuple(dict.fromkeys((*row.rejected, *reasons.get(row.id, ()))))
@@ -160,6 +163,7 @@ def _row(folder: Path, key: str, made: MadeItem, half: MadeHalf, settings: Synth
         id=f"{key[:16]}/{place}",
         context=clips["context"],
         target=clips["target"],
+        sound=_sound(folder / f"{place}-sound.safetensors", pair),
         mask=_clip(folder / f"{place}-mask.mp4", mask_video(half.face), settings.crf),
         prompt=dub_prompt(pair.target_said, pair.target_language, template=settings.prompt_template),
         context_prompt=dub_prompt(pair.context_said, pair.context_language, template=settings.prompt_template),
@@ -181,6 +185,14 @@ def _clip(
     sample_rate: int = 16000,
 ) -> PairFile:
     write_clip(path, frames, FPS, waveform, sample_rate, crf=crf)
+    return PairFile(path=path.name, sha256=sha256_file(path))
+
+
+def _sound(path: Path, pair: MadePair) -> PairFile | None:
+    """The base's own latents of the pair's sound; None for clips that it did not make."""
+    if pair.context.tokens is None or pair.target.tokens is None:
+        return None
+    write_own_sound(path, OwnSound(pair.context.tokens, pair.target.tokens))
     return PairFile(path=path.name, sha256=sha256_file(path))
 
 

@@ -12,8 +12,10 @@ from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from dubflow.errors import WrongUse
+from dubflow.incontext.inference.sampling import ClipLatents
 from dubflow.incontext.pairs.prompts.structure import Prompt
 
 Frames = NDArray[np.uint8]
@@ -30,12 +32,14 @@ class SwitchingClip:
     Attributes:
         frames: ``[F, H, W, 3]`` at 25 a second, F = 8k + 1. waveform: mono ``[N]`` from the first frame on.
         lineage: seed, sampler settings, fingerprint of the base.
+        latents: what was decoded, a batch of one; None for a clip that no base made.
     """
 
     frames: Frames
     waveform: Waveform
     sample_rate: int
     lineage: Mapping[str, Any] = field(default_factory=dict)
+    latents: ClipLatents | None = None
 
 
 @dataclass(frozen=True)
@@ -100,11 +104,13 @@ class GeneratedHalf:
 
     Attributes:
         frames: ``[F, H, W, 3]`` at 25 a second, F = 8k + 1. waveform: mono, as long to the sample.
+        tokens: the audio latents that it was decoded from, normalised ``[T, D]``; None where they are not known.
     """
 
     frames: Frames
     waveform: Waveform
     sample_rate: int
+    tokens: Tensor | None = None
     role: ClassVar[Literal["generated"]] = "generated"
 
 
@@ -114,12 +120,14 @@ class ContextHalf:
 
     Attributes:
         role: inpainted, sound and lips of one pass; merged, the sound of one and the lips of another.
+        tokens: as a generated half's.
     """
 
     frames: Frames
     waveform: Waveform
     sample_rate: int
     role: ContextRole
+    tokens: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)

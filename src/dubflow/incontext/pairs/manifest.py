@@ -46,6 +46,11 @@ class PairRow(Strict):
     target: PairFile
     context_audio: PairFile | None = Field(None, description="Sound of the context where it is not the clip's own.")
     target_audio: PairFile | None = Field(None, description="Sound of the target where it is not the clip's own.")
+    sound: PairFile | None = Field(
+        None,
+        description="Audio latents of both clips as the base made them (safetensors), for the audio autoencoder that "
+        "the lineage names under `base.audio_vae`.",
+    )
     mask: PairFile | None = Field(None, description="Clip that is white where the target's face is; a loss weight.")
     prompt: str = Field(description="What the model is told of the target.")
     context_prompt: str | None = Field(None, description="The same of the context, where known.")
@@ -68,10 +73,15 @@ class PairRow(Strict):
             raise ValueError(f"a clip that is {roles.get('target')} can be a context only; targets are as generated")
         return self
 
+    def own_sound(self, audio_vae: str) -> PairFile | None:
+        """The base's own latents of the sound, where they are of the audio autoencoder with this fingerprint."""
+        base = self.lineage.get("base")
+        return self.sound if isinstance(base, dict) and base.get("audio_vae") == audio_vae else None
+
     @property
     def files(self) -> tuple[PairFile, ...]:
         """All of its files."""
-        named = (self.context, self.target, self.context_audio, self.target_audio, self.mask)
+        named = (self.context, self.target, self.context_audio, self.target_audio, self.sound, self.mask)
         return tuple(file for file in named if file is not None)
 
 

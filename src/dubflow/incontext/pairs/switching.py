@@ -125,7 +125,8 @@ class BaseClips:
         frames = decode_video(net, video)
         sound, rate = decode_audio(net, audio)
         lineage = {"prompt": prompt_id(prompt), "text": text, "seed": seed, "base": self._base, "made": self._how}
-        return SwitchingClip(frames, _fitted(sound.mean(axis=0), len(frames), rate), rate, lineage)
+        own = ClipLatents(video[None], audio[None])
+        return SwitchingClip(frames, _fitted(sound.mean(axis=0), len(frames), rate), rate, lineage, own)
 
     @cached_property
     def _base(self) -> dict[str, Any]:

@@ -74,16 +74,18 @@ class Source:
 
 
 def open_base(name: str, settings: RunSettings, *, with_text: bool) -> Backbone:
-    """The base of this name, or in this folder or file, in bfloat16. Its transformer stays in main memory until
-    the trainer moves it; what encodes and decodes lies on this process's device.
+    """The base of this name, or in this folder or file: in bfloat16 for a GPU, in float32 for a CPU, as pairs are made.
+    Its transformer stays in main memory until the trainer moves it; what encodes and decodes lies on this process's
+    device.
 
     Raises:
         BadInput, WrongUse: those of :func:`dubflow.incontext.backbone.loading.load_backbone`.
     """
     if is_tiny(name):
         return tiny_backbone()
-    base = load_backbone(find_base(name), with_text=with_text)
-    if settings.accelerator == "cpu" or not torch.cuda.is_available():
+    on_cpu = settings.accelerator == "cpu" or not torch.cuda.is_available()
+    base = load_backbone(find_base(name), dtype=torch.float32 if on_cpu else torch.bfloat16, with_text=with_text)
+    if on_cpu:
         return base
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     for part, module in base.modules().items():
@@ -112,5 +114,8 @@ def encoded_pairs(
 
         landmarker = MediaPipeLandmarker()
     report = encode_pairs(source.pairs(), base, source.cache, settings, landmarker=landmarker, progress=progress)
-    progress.note(f"{report.pairs} pairs encoded, {report.found} of them found so; {report.bytes / 1e6:.1f} MB")
+    progress.note(
+        f"{report.pairs} pairs encoded, {report.found} of them found so, {report.own_sound} with the base's own sound; "
+        f"{report.bytes / 1e6:.1f} MB"
+    )
     return LatentSet(source.cache), without_text_encoder(base)

@@ -3,6 +3,9 @@
 An object's key is the digest of all it hangs on: the files, size and length, the fingerprints of the base's parts, the
 landmarker and the version of what is done here. So a second run does nothing, a changed pair is done alone, and a
 killed run goes on where it was. What cannot be encoded is left out with its reason, and the others go on.
+
+Where a pair keeps the latents of its sound and this base's audio autoencoder made them, they are taken as they are:
+decoded, written and encoded again they would lose words.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from dubflow.corpora.cache import Store, content_key
 from dubflow.corpora.stamps import Stamps
@@ -29,6 +33,7 @@ from dubflow.incontext.backbone.text import encode_text
 from dubflow.incontext.backbone.video import encode_video
 from dubflow.incontext.inference.canvas import Canvas
 from dubflow.incontext.pairs.manifest import PairFile, PairManifest, PairRow
+from dubflow.incontext.pairs.own_sound import read_own_sound
 from dubflow.incontext.prompts import NEGATIVE
 from dubflow.incontext.training.face_masks import face_mask, latent_mask
 from dubflow.incontext.training.latents import CachedPair, LatentIndex, packed, write_index
@@ -43,11 +48,13 @@ _NO_MASK = "masks are not wanted"
 
 @dataclass(frozen=True)
 class EncodeReport:
-    """What a run did: pairs in all, encoded now, found encoded, left out by reason, without a face mask by reason."""
+    """What a run did: pairs in all, encoded now, found encoded, with the base's own latents of their sound, left out by
+    reason, without a face mask by reason."""
 
     pairs: int
     done: int
     found: int
+    own_sound: int
     left_out: dict[str, int]
     unmasked: dict[str, int]
     bytes: int
@@ -144,6 +151,7 @@ class _Run:
             pairs=len(index.pairs),
             done=self.done,
             found=len(index.pairs) - self.done,
+            own_sound=sum(row.own_sound(self.parts["audio_vae"]) is not None for row, *_ in encoded.values()),
             left_out=dict(Counter(reason.partition(":")[0] for reason in left_out.values())),
             unmasked=dict(Counter(index.unmasked.values())),
             bytes=index.bytes,
@@ -152,10 +160,11 @@ class _Run:
 
     def _latents(self, row: PairRow) -> str:
         """Key of the pair's latents, made if need be."""
+        files, own = _files(row), row.own_sound(self.parts["audio_vae"])
         key = content_key(
             {
                 "kind": "pair",
-                "files": {role: file.sha256 for role, file in _files(row).items()},
+                "files": {role: file.sha256 for role, file in (files | ({"sound": own} if own else {})).items()},
                 "settings": self.settings.model_dump(mode="json", exclude={"shard_mib"}),
                 "fps": FPS,
                 "vae": self.parts["vae"],
@@ -198,18 +207,30 @@ class _Run:
                 f"A pair has at least {self.settings.shortest}, at 25 a second.",
             )
         tokens = geometry.audio_tokens(Fraction(frames, FPS))
+        own = self._own_sound(row, tokens) or {}
         samples = frames * geometry.sample_rate // FPS
         tensors = {}
         canvas = Canvas.of(*target.size, *self.settings.size)
         for name, clip in (("context", context), ("target", target)):
             tensors[f"{name}_video"] = encode_video(self.backbone, _on(canvas, clip.frames[:frames]))
-            tensors[f"{name}_audio"] = encode_audio(self.backbone, clip.waveform[:samples], tokens)
+            sound = own.get(name)
+            tensors[f"{name}_audio"] = (
+                encode_audio(self.backbone, clip.waveform[:samples], tokens) if sound is None else sound
+            )
         latent = tensors["target_video"].shape[1:]
         arrays = packed(tensors)
         mask, why = self._mask(row, target, canvas, frames)
         if mask is not None:
             arrays["mask"] = latent_mask(mask, int(latent[1]), int(latent[2]), geometry.temporal)
         return arrays, {"kind": "pair", "shape": [int(size) for size in latent], "tokens": tokens, "unmasked": why}
+
+    def _own_sound(self, row: PairRow, tokens: int) -> dict[str, Tensor] | None:
+        """The base's own latents of the pair's sound, where it keeps some and they are this base's."""
+        file = row.own_sound(self.parts["audio_vae"])
+        if file is None:
+            return None
+        found = read_own_sound(self.pairs.path(file), tokens, self.backbone.geometry.audio_channels)
+        return {"context": found.context, "target": found.target}
 
     def _read(self, clip: PairFile, sound: PairFile | None) -> _Side:
         """As much of a clip as is wanted, and the sound that belongs to it."""
