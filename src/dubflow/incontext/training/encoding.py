@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -32,13 +31,13 @@ from dubflow.incontext.backbone.parts import Backbone
 from dubflow.incontext.backbone.text import encode_text
 from dubflow.incontext.backbone.video import encode_video
 from dubflow.incontext.inference.canvas import Canvas
-from dubflow.incontext.pairs.manifest import PairFile, PairManifest, PairRow
+from dubflow.incontext.pairs.manifest import PairManifest, PairRow
 from dubflow.incontext.pairs.own_sound import read_own_sound
 from dubflow.incontext.prompts import NEGATIVE
 from dubflow.incontext.training.face_masks import face_mask, latent_mask
 from dubflow.incontext.training.latents import CachedPair, LatentIndex, packed, write_index
+from dubflow.incontext.training.pair_clips import Side, files_of, first_frames, on_canvas, read_side, sides_of
 from dubflow.incontext.training.settings import FPS, DataSettings
-from dubflow.media.decode import read_audio, stream_frames
 from dubflow.progress import Progress, Silent
 
 TRANSFORM_VERSION = 1
@@ -90,19 +89,6 @@ def encode_pairs(
         return run.to_the_end(started)
     finally:
         run.store.close()
-
-
-@dataclass(frozen=True, eq=False)
-class _Side:
-    """One clip of a pair: frames uint8 ``[F, H, W, 3]`` at 25 a second, sound ``[N]`` at the base's rate."""
-
-    frames: NDArray[np.uint8]
-    waveform: NDArray[np.float32]
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width."""
-        return self.frames.shape[1], self.frames.shape[2]
 
 
 @dataclass
@@ -160,7 +146,7 @@ class _Run:
 
     def _latents(self, row: PairRow) -> str:
         """Key of the pair's latents, made if need be."""
-        files, own = _files(row), row.own_sound(self.parts["audio_vae"])
+        files, own = files_of(row), row.own_sound(self.parts["audio_vae"])
         key = content_key(
             {
                 "kind": "pair",
@@ -197,7 +183,8 @@ class _Run:
         return key
 
     def _encoded(self, row: PairRow) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        context, target = (self._read(clip, sound) for clip, sound in _sides(row))
+        rate, limit = self.backbone.geometry.sample_rate, self.settings.frames
+        context, target = (read_side(self.pairs, clip, sound, rate, limit) for clip, sound in sides_of(row))
         geometry = self.backbone.geometry
         frames = geometry.snap_frames(min(len(context.frames), len(target.frames)), up=False)
         if frames < self.settings.shortest:
@@ -212,7 +199,7 @@ class _Run:
         tensors = {}
         canvas = Canvas.of(*target.size, *self.settings.size)
         for name, clip in (("context", context), ("target", target)):
-            tensors[f"{name}_video"] = encode_video(self.backbone, _on(canvas, clip.frames[:frames]))
+            tensors[f"{name}_video"] = encode_video(self.backbone, on_canvas(canvas, clip.frames[:frames]))
             sound = own.get(name)
             tensors[f"{name}_audio"] = (
                 encode_audio(self.backbone, clip.waveform[:samples], tokens) if sound is None else sound
@@ -232,41 +219,26 @@ class _Run:
         found = read_own_sound(self.pairs.path(file), tokens, self.backbone.geometry.audio_channels)
         return {"context": found.context, "target": found.target}
 
-    def _read(self, clip: PairFile, sound: PairFile | None) -> _Side:
-        """As much of a clip as is wanted, and the sound that belongs to it."""
-        rate = self.backbone.geometry.sample_rate
-        heard = read_audio(self.pairs.path(sound or clip), rate)
-        return _Side(self._frames(clip), heard)
-
-    def _frames(self, file: PairFile) -> NDArray[np.uint8]:
-        """The first frames of a clip; the decoding ends there."""
-        found: list[NDArray[np.uint8]] = []
-        for chunk in stream_frames(self.pairs.path(file), FPS):
-            found.append(chunk)
-            if sum(map(len, found)) >= self.settings.frames:
-                break
-        return np.concatenate(found)[: self.settings.frames]
-
     def _looks(self, row: PairRow) -> bool:
         """Whether the pair's face is looked for."""
         return row.mask is None and self.settings.masks == "given or faces"
 
-    def _mask(self, row: PairRow, target: _Side, canvas: Canvas, frames: int) -> tuple[NDArray[Any] | None, str | None]:
+    def _mask(self, row: PairRow, target: Side, canvas: Canvas, frames: int) -> tuple[NDArray[Any] | None, str | None]:
         """The face in the target, bool ``[F, height, width]``, or why there is none."""
         if self.settings.masks == "none":
             return None, _NO_MASK
         if row.mask is not None:
-            shown = self._frames(row.mask)
+            shown = first_frames(self.pairs, row.mask, self.settings.frames)
             if len(shown) < frames:
                 return None, "its mask is shorter than its clip"
-            return _on(canvas, shown[:frames]).max(axis=3) / 255, None
+            return on_canvas(canvas, shown[:frames]).max(axis=3) / 255, None
         if self.landmarker is None or not self._looks(row):
             return None, "it has no mask"
         tracks = self.landmarker.landmarks(target.frames[:frames])
         if not tracks.tracks:
             return None, "no face was found in its target"
         drawn = face_mask(tracks.main, *target.size).astype(np.uint8) * 255
-        return _on(canvas, np.repeat(drawn[..., None], 3, axis=3))[..., 0] / 255, None
+        return on_canvas(canvas, np.repeat(drawn[..., None], 3, axis=3))[..., 0] / 255, None
 
     def _packed(
         self, encoded: dict[str, tuple[PairRow, str, str]], left_out: dict[str, str], negative: str
@@ -317,18 +289,3 @@ def cached_pair(row: PairRow, key: str, text: str, meta: dict[str, Any]) -> Cach
 def size_of(store: Store, keys: set[str]) -> int:
     """Bytes of the shards that hold ``keys``."""
     return sum(store.shard_path(name).stat().st_size for name in {store.shard_of(key) for key in keys})
-
-
-def _on(canvas: Canvas, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Frames of any size on a canvas of its size, as inference puts them there."""
-    return Canvas.within(frames.shape[1], frames.shape[2], canvas.height, canvas.width).put(frames)
-
-
-def _sides(row: PairRow) -> Sequence[tuple[PairFile, PairFile | None]]:
-    return (row.context, row.context_audio), (row.target, row.target_audio)
-
-
-def _files(row: PairRow) -> dict[str, PairFile]:
-    named = {"context": row.context, "target": row.target, "mask": row.mask}
-    named |= {"context_audio": row.context_audio, "target_audio": row.target_audio}
-    return {role: file for role, file in named.items() if file is not None}
