@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -201,3 +205,32 @@ def test_a_failing_source_of_frames_leaves_nothing(tmp_path, numbered):
     with pytest.raises(RuntimeError, match="ladder"):
         write_clip(tmp_path / "x.mp4", frames(), 25)
     assert list(tmp_path.iterdir()) == []
+
+
+_WRITE = """
+import hashlib, sys
+import numpy as np
+from dubflow.media.encode import write_clip
+
+y, x = np.mgrid[:96, :96]
+frames = np.empty((30, 96, 96, 3), np.uint8)
+for time, frame in enumerate(frames):
+    frame[...] = np.stack([2 * x + 3 * time, 128 + 100 * np.sin(y / 9 + time / 3), 0 * x + 60], axis=2).astype(np.uint8)
+    frame[np.hypot(x - 48 - 5 * np.sin(time / 2), y - 48) < 24 + 2 * np.sin(time)] = (220, 180, 150)
+write_clip(sys.argv[1], frames, 25)
+print(hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest())
+"""
+
+
+def test_the_same_pictures_give_the_same_bytes_whatever_lay_in_memory_before(tmp_path: Path) -> None:
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", _WRITE, str(tmp_path / f"{filled}.mp4")],
+            env=os.environ | {"MALLOC_PERTURB_": filled},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for filled in ("0", "85", "170", "254")
+    }
+    assert len(digests) == 1
