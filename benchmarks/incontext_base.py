@@ -34,8 +34,8 @@ from dubflow.config import load_preset
 from dubflow.corpora.manifest import ClipRow
 from dubflow.dubbing.stitching import resampled
 from dubflow.errors import BadInput
-from dubflow.incontext.backbone.loading import load_backbone
 from dubflow.incontext.backbone.memory import MemorySettings, arrange
+from dubflow.incontext.backbone.named import open_backbone
 from dubflow.incontext.backbone.parts import Backbone
 from dubflow.incontext.pairs.engine_parts import SwitchingClip
 from dubflow.incontext.pairs.prompts.structure import Prompt
@@ -289,7 +289,7 @@ def run(args: argparse.Namespace, out: Path) -> None:
     gpu = torch.cuda.is_available()
     device = torch.device("cuda" if gpu else "cpu")
     introduce(device)
-    net = arrange(load_backbone(args.base, device=str(device)), MemorySettings())
+    net = arrange(open_backbone(args.base, str(device)), MemorySettings())
     material = Material.of(args.base)
     known = material.settings
     ears = Ears(PhoneRecogniser.open())

@@ -36,8 +36,8 @@ from dubflow.dubbing.stitching import resampled
 from dubflow.errors import BadInput
 from dubflow.faces.landmarks import MediaPipeLandmarker
 from dubflow.incontext.backbone.audio import encode_audio
-from dubflow.incontext.backbone.loading import load_backbone
 from dubflow.incontext.backbone.memory import MemorySettings, arrange
+from dubflow.incontext.backbone.named import open_backbone
 from dubflow.incontext.backbone.parts import Backbone
 from dubflow.incontext.backbone.video import decode_video, encode_video
 from dubflow.incontext.inference.sampling import ClipLatents
@@ -231,7 +231,7 @@ def masks_table(found: Mapping[str, Found]) -> str:
 
 def masks(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     """The first part."""
-    net = arrange(load_backbone(args.base, device="cuda" if torch.cuda.is_available() else "cpu"), MemorySettings())
+    net = arrange(open_backbone(args.base), MemorySettings())
     material = Material.of(args.base)
     known = material.settings
     settings = synthesis(args.preset, known, {"steps": args.steps, "augment": False})

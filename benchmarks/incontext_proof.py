@@ -37,8 +37,8 @@ from dubflow.corpora.manifest import ClipRow
 from dubflow.dubbing.incontext_engine import IncontextEngine
 from dubflow.dubbing.request import DubOptions
 from dubflow.errors import BadInput
-from dubflow.incontext.backbone.loading import load_backbone
 from dubflow.incontext.backbone.memory import MemorySettings, arrange
+from dubflow.incontext.backbone.named import open_backbone
 from dubflow.incontext.pairs.manifest import PairManifest, read_pairs
 from dubflow.incontext.pretraining.arrays import FPS
 from dubflow.judging.bootstrap import Interval, bootstrap, ratio
@@ -227,7 +227,7 @@ def judged(name: str, benchmark: Benchmark, out: Path, clips: Path, made: Benchm
 
 def carried(name: str, found: Sequence[Talk], benchmark: Benchmark, out: Path, base: Path) -> Dubs:
     """The true dubs, or the sources, through the base's autoencoders and vocoder; as long as what was to be dubbed."""
-    net = arrange(load_backbone(base, device="cuda" if torch.cuda.is_available() else "cpu"), MemorySettings())
+    net = arrange(open_backbone(base), MemorySettings())
     clips = out / "dubs" / name.replace(" ", "-")
     for talk in found:
         path = clips / f"{talk.item.id}.mp4"
